@@ -1,0 +1,1 @@
+"""Sluice at inference time: predict, plan, draft, validate, escalate. No torch."""

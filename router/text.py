@@ -1,0 +1,118 @@
+"""What Sluice reads of a conversation: a bounded part of it, whatever its length.
+
+Of any one text at most the head and the tail are read, because instructions stand at the start or
+the end and pasted material in between. Of a conversation the last user message comes first, then
+what fits of the system message and of the turn before. Pure; the work is bounded by the constants
+below and does not grow with the input.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from .types import Embedding, Query
+
+__all__ = ["SHAPE_FEATURES", "Reading", "bound", "clean", "read_query", "shape"]
+
+HEAD_CHARS: Final = 1500
+TAIL_CHARS: Final = 900
+CONTEXT_CHARS: Final = 400
+
+SHAPE_FEATURES: Final = (
+    "log_chars",
+    "log_lines",
+    "digit_share",
+    "symbol_share",
+    "space_share",
+    "non_ascii_share",
+    "options",
+    "code_fence",
+    "question_marks",
+    "latex",
+    "braces",
+    "turns",
+)
+
+_DIGITS = re.compile(r"\d+")
+_SYMBOLS = re.compile(r"[^\w\s]")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+_OPTION_LINE = re.compile(r"^[ \t]*\(?[A-J][).:]\s", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The parts of a conversation that are read, each already bounded, and its shape.
+
+    `shape` is float32 [len(SHAPE_FEATURES)].
+    """
+
+    user: str
+    system: str
+    earlier: str
+    shape: Embedding
+    total_chars: int
+
+
+def clean(text: str) -> str:
+    """`text` without lone surrogates, which no tokenizer accepts; the same object when clean."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return text
+
+
+def bound(text: str, head: int = HEAD_CHARS, tail: int = TAIL_CHARS) -> str:
+    """The first `head` and last `tail` characters of `text`, free of lone surrogates."""
+    if len(text) > head + tail:
+        text = f"{text[:head]}\n{text[-tail:]}"
+    return clean(text)
+
+
+def read_query(query: Query) -> Reading:
+    """The bounded view of a conversation that the encoder sees."""
+    last = len(query.messages) - 1
+    while last > 0 and query.messages[last].role != "user":
+        last -= 1
+    user = query.messages[last].content
+    system = earlier = ""
+    for index, message in enumerate(query.messages):
+        if message.role in ("system", "developer"):
+            system = system or message.content
+        elif index < last:
+            earlier = message.content
+    read = bound(user)
+    return Reading(
+        user=read,
+        system=bound(system, CONTEXT_CHARS, 0) if system else "",
+        earlier=bound(earlier, CONTEXT_CHARS // 2, CONTEXT_CHARS // 2) if earlier else "",
+        shape=shape(read, total_chars=len(user), turns=len(query.messages)),
+        total_chars=sum(len(message.content) for message in query.messages),
+    )
+
+
+def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
+    """What a text looks like, float32 [len(SHAPE_FEATURES)], each roughly in 0..1."""
+    n = max(len(read), 1)
+    return np.array(
+        (
+            math.log1p(total_chars) / 10.0,
+            math.log1p(read.count("\n")) / 5.0,
+            sum(map(len, _DIGITS.findall(read))) / n,
+            len(_SYMBOLS.findall(read)) / n,
+            read.count(" ") / n,
+            sum(map(len, _NON_ASCII.findall(read))) / n,
+            min(len(_OPTION_LINE.findall(read)), 10) / 10.0,
+            1.0 if "```" in read else 0.0,
+            min(read.count("?"), 5) / 5.0,
+            min(read.count("\\") + read.count("$"), 10) / 10.0,
+            min(read.count("{") + read.count("[") + read.count("("), 20) / 20.0,
+            min(turns - 1, 8) / 8.0,
+        ),
+        dtype=np.float32,
+    )

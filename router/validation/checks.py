@@ -1,0 +1,145 @@
+"""Rule checks on a draft: readable, pure, and cheap enough for every request.
+
+The work is done once, by `inspect_draft`; the checks are rendered from its numbers, and the
+features of the learned validator read the same numbers. Of a long draft the first 4,000 and the
+last 2,000 characters are read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..types import Check, Draft, Query
+
+from .rules.evidence import RULE_FEATURES, RuleEvidence, inspect_draft
+
+__all__ = [
+    "CHECK_NAMES",
+    "HARD_CHECKS",
+    "RULE_FEATURES",
+    "Limits",
+    "RuleEvidence",
+    "check_draft",
+    "inspect_draft",
+    "render_checks",
+]
+
+CHECK_NAMES = (
+    "empty",
+    "length",
+    "truncated",
+    "content_filter",
+    "refusal",
+    "hedging",
+    "repetition",
+    "echo",
+    "language",
+    "arithmetic",
+    "code_parses",
+    "format_json",
+    "tool_calls",
+)
+# A draft that fails one of these cannot be the answer, however probable it looks.
+HARD_CHECKS = frozenset({"empty", "length", "content_filter", "format_json", "tool_calls"})
+_LOOPING = 0.5  # share of repeated text above which a draft counts as a degenerate loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Lengths in characters that the caller accepts; max_chars None is no limit."""
+
+    min_chars: int = 1
+    max_chars: int | None = None
+
+
+_NO_LIMITS = Limits()
+
+
+def check_draft(query: Query, draft: Draft, *, limits: Limits | None = None) -> tuple[Check, ...]:
+    """All rule checks that apply to `draft`, in the order of CHECK_NAMES.
+
+    Checks without an object (no code, no equations, no JSON asked for, ...) are left out. A check
+    whose `passed` is None is a measure, not a test. Never raises, whatever the text.
+    """
+    return render_checks(inspect_draft(query, draft), query, draft, limits or _NO_LIMITS)
+
+
+def render_checks(
+    evidence: RuleEvidence, query: Query, draft: Draft, limits: Limits
+) -> tuple[Check, ...]:
+    """The checks that follow from `evidence`, which `inspect_draft(query, draft)` measured."""
+    checks = [*_form(evidence, draft, limits), *_wording(evidence)]
+    checks.extend(_content(evidence))
+    return tuple(checks)
+
+
+def _form(evidence: RuleEvidence, draft: Draft, limits: Limits) -> list[Check]:
+    size = evidence.n_chars
+    empty = evidence.n_words == 0 and not draft.tool_calls
+    checks = [_test("empty", not empty, size, "the draft says nothing" if empty else "")]
+    if not (draft.tool_calls and evidence.n_words == 0):
+        detail = ""
+        if size < limits.min_chars:
+            detail = f"{size:.0f} characters, at least {limits.min_chars} wanted"
+        elif limits.max_chars is not None and size > limits.max_chars:
+            detail = f"{size:.0f} characters, at most {limits.max_chars} wanted"
+        checks.append(_test("length", not detail, size, detail))
+    note = evidence.notes.get("truncated", "")
+    checks.append(_test("truncated", not evidence.truncated, evidence.truncated, note))
+    if evidence.content_filtered:
+        detail = f"finish_reason is {draft.finish_reason}"
+        checks.append(_test("content_filter", False, 1.0, detail))
+    else:
+        checks.append(_test("content_filter", True, 0.0, ""))
+    return checks
+
+
+def _wording(evidence: RuleEvidence) -> list[Check]:
+    notes = evidence.notes
+    refusal = evidence.refusal
+    detail = f"opens with: {notes['refusal']}" if "refusal" in notes else ""
+    checks = [_test("refusal", not refusal, refusal, detail)]
+    unsure = bool(evidence.dont_know)
+    checks.append(
+        Check(
+            name="hedging",
+            passed=False if unsure else None,
+            value=evidence.hedge_per_100_words,
+            detail=f"says: {notes['hedging']}" if unsure else "",
+        )
+    )
+    share = evidence.repetition
+    detail = f"{share:.0%} of the text says again what it said" if share >= _LOOPING else ""
+    checks.append(_test("repetition", share < _LOOPING, share, detail))
+    detail = "the draft only repeats the query" if evidence.echo else ""
+    checks.append(_test("echo", not evidence.echo, evidence.echo, detail))
+    if evidence.other_script == 1.0:
+        detail = "written in another script than the query"
+        checks.append(Check(name="language", passed=None, value=1.0, detail=detail))
+    return checks
+
+
+def _content(evidence: RuleEvidence) -> list[Check]:
+    notes = evidence.notes
+    checks = []
+    if evidence.n_equations:
+        total, wrong = evidence.n_equations, evidence.n_wrong_equations
+        detail = f"{wrong:.0f} of {total:.0f} equations wrong"
+        if wrong:
+            detail = f"{detail}: {notes['arithmetic']}"
+        checks.append(_test("arithmetic", not wrong, wrong / total, detail))
+    for name, value in (
+        ("code_parses", evidence.code_ok),
+        ("format_json", evidence.json_ok),
+        ("tool_calls", evidence.tool_ok),
+    ):
+        if not math.isnan(value):
+            checks.append(_test(name, value == 1.0, value, notes.get(name, "")))
+        elif name in notes:
+            checks.append(Check(name=name, passed=None, detail=notes[name]))
+    return checks
+
+
+def _test(name: str, passed: bool, value: float, detail: str) -> Check:
+    return Check(name=name, passed=passed, value=value, detail=detail)

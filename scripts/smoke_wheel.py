@@ -1,0 +1,190 @@
+"""Install a built wheel in a fresh environment outside the checkout and try it there.
+
+    python scripts/smoke_wheel.py dist/sluice_router-0.1.0-py3-none-any.whl
+
+Checks that the wheel works by itself on the artifact it carries: the command line answers, the
+service starts, routes and stops, torch is not pulled in, and importing `router` is fast. Needs
+only the standard library and a package index; the first thing that is wrong ends it with a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import venv
+from pathlib import Path
+
+IMPORT_LIMIT_MS = 150.0
+READY_LIMIT_S = 30.0  # generous for a cold disk; the bar itself is a benchmark's
+STOP_LIMIT_S = 15.0
+CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
+
+TIME_IMPORT = (
+    "import time; start = time.perf_counter(); import router; "
+    "print((time.perf_counter() - start) * 1000)"
+)
+FIND_PACKAGES = (
+    "import importlib.metadata as m; "
+    "print(' '.join(sorted(d.metadata['Name'].lower() for d in m.distributions())))"
+)
+
+
+class SmokeError(Exception):
+    """The installed wheel does not do what it should."""
+
+
+class Installed:
+    """A wheel installed in an environment of its own, with a working folder of its own."""
+
+    def __init__(self, wheel: Path, home: Path) -> None:
+        self.bin = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
+        self.cwd = home / "elsewhere"
+        self.cwd.mkdir()
+        # Nothing of the caller's may lend a hand: no path, no configured models folder.
+        self.env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "SLUICE", "VIRTUAL_ENV"))
+        }
+        venv.create(home / "venv", with_pip=True)
+        self.call("python", "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), str(wheel))
+
+    def call(self, program: str, *arguments: str) -> str:
+        """Standard output of a program of the environment; SmokeError if it fails."""
+        done = self.attempt(program, *arguments)
+        if done.returncode != 0:
+            line = " ".join([program, *arguments])
+            raise SmokeError(f"`{line}` left with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def attempt(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What a program of the environment did, whether it worked or not."""
+        return subprocess.run(
+            [str(self.bin / program), *arguments],
+            cwd=self.cwd,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def check_command_line(installed: Installed) -> None:
+    """`--version`, `models list` and `route` answer on the carried artifact."""
+    version = installed.call("sluice", "--version").strip()
+    listing = json.loads(installed.call("sluice", "models", "list", "--json"))
+    if not listing["current"]:
+        raise SmokeError(f"the wheel carries no artifact: {listing}")
+    plan = json.loads(installed.call("sluice", "route", "hello", "--json"))
+    if "plan" not in plan or plan.get("artifact") != listing["current"]:
+        raise SmokeError(f"`sluice route` answered with another artifact or no plan: {plan}")
+    print(f"ok  {version}, artifact {listing['current']}, route {plan['plan']['action']}")
+
+
+def check_service(installed: Installed) -> None:
+    """The service becomes ready, answers /v1/route, and an interrupt stops it with status 0."""
+    port = free_port()
+    log_path = installed.cwd / "serve.log"
+    with log_path.open("w") as log:
+        server = subprocess.Popen(
+            [str(installed.bin / "sluice"), "serve", "--host", "127.0.0.1", "--port", str(port)],
+            cwd=installed.cwd,
+            env=installed.env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            ready_s = wait_until_ready(server, f"http://127.0.0.1:{port}/health/ready")
+            answer = post(f"http://127.0.0.1:{port}/v1/route", {"prompt": "hello"})
+            if "plan" not in answer:
+                raise SmokeError(f"/v1/route answered without a plan: {answer}")
+            server.send_signal(signal.SIGINT)
+            status = server.wait(STOP_LIMIT_S)
+            if status != 0:
+                raise SmokeError(f"sluice serve left with {status} after an interrupt, not 0")
+        except (SmokeError, OSError, subprocess.TimeoutExpired) as exc:
+            raise SmokeError(f"{exc}\n-- the service said:\n{log_path.read_text()}") from exc
+        finally:
+            if server.poll() is None:
+                server.kill()
+                server.wait()
+    print(f"ok  service ready after {ready_s:.1f} s, routed, stopped by an interrupt")
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> float:
+    """Seconds until `url` answers 200."""
+    start = time.monotonic()
+    while time.monotonic() - start < READY_LIMIT_S:
+        if server.poll() is not None:
+            raise SmokeError(f"sluice serve ended by itself with {server.returncode}")
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                if response.status == 200:
+                    return time.monotonic() - start
+        except (urllib.error.URLError, ConnectionError):
+            pass  # not listening yet, or 503 while it loads
+        time.sleep(0.05)
+    raise SmokeError(f"{url} was not ready within {READY_LIMIT_S:.0f} s")
+
+
+def post(url: str, body: dict[str, object]) -> dict[str, object]:
+    """The JSON object that `url` answers to `body`."""
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        answer: dict[str, object] = json.load(response)
+    return answer
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def check_base_is_light(installed: Installed) -> None:
+    """The base install has no torch, says which extra `train` needs, and imports fast."""
+    packages = installed.call("python", "-c", FIND_PACKAGES).split()
+    heavy = {"torch", "sentence-transformers", "transformers", "scikit-learn"} & set(packages)
+    if heavy:
+        raise SmokeError(f"the base install pulled in {', '.join(sorted(heavy))}")
+    refusal = installed.attempt("sluice", "train", ".")
+    if refusal.returncode != 2 or "sluice-router[train]" not in refusal.stderr:
+        raise SmokeError(f"`sluice train` did not name its extra: {refusal}")
+    best_ms = min(float(installed.call("python", "-c", TIME_IMPORT)) for _ in range(5))
+    if best_ms >= IMPORT_LIMIT_MS:
+        raise SmokeError(f"import router took {best_ms:.0f} ms, over {IMPORT_LIMIT_MS:.0f} ms")
+    print(f"ok  {len(packages)} packages, no torch; import router {best_ms:.0f} ms (best of 5)")
+
+
+def main(arguments: list[str]) -> int:
+    """Run every check on the wheel named on the command line; returns the exit status."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_file():
+        print(f"usage: smoke_wheel.py WHEEL (got {arguments})", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="sluice-smoke-") as home:
+        try:
+            installed = Installed(Path(arguments[0]).resolve(), Path(home))
+            check_base_is_light(installed)
+            check_command_line(installed)
+            check_service(installed)
+        except SmokeError as error:
+            print(f"smoke test failed: {error}", file=sys.stderr)
+            return 1
+    print("the installed wheel works outside the checkout")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""From recorded outcomes to an artifact: train, calibrate, evaluate, export."""
