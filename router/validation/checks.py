@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 from ..types import Check, Draft, Query
-
 from .rules.evidence import RULE_FEATURES, RuleEvidence, inspect_draft
 
 __all__ = [

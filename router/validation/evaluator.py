@@ -32,8 +32,6 @@ _GREEK = frozenset(
 )
 
 
-
-
 _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "sqrt": cmath.sqrt,
     "sin": cmath.sin,
@@ -77,11 +75,11 @@ def evaluate(text: str) -> Value | None:
         return None
     try:
         return _Parser(tokens).whole()
-    except (_NotAnExpression, RecursionError):
+    except (_NotAnExpressionError, RecursionError):
         return None
 
 
-class _NotAnExpression(Exception):
+class _NotAnExpressionError(Exception):
     """The tokens do not form an expression."""
 
 
@@ -94,7 +92,7 @@ class _Parser:
     def whole(self) -> Value:
         value = self.sum()
         if self.tokens[self.at]:
-            raise _NotAnExpression
+            raise _NotAnExpressionError
         return value
 
     def take(self, *wanted: str) -> str:
@@ -106,12 +104,12 @@ class _Parser:
 
     def need(self, wanted: str) -> None:
         if not self.take(wanted):
-            raise _NotAnExpression
+            raise _NotAnExpressionError
 
     def sum(self) -> Value:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise _NotAnExpression
+            raise _NotAnExpressionError
         value = self.product()
         while operator := self.take("+", "-"):
             value = _binary(operator, value, self.product())
@@ -145,7 +143,7 @@ class _Parser:
         if self.take("^", "**"):
             self.depth += 1
             if self.depth > _MAX_DEPTH:
-                raise _NotAnExpression
+                raise _NotAnExpressionError
             negative = bool(self.take("-"))
             exponent = self.power()
             self.depth -= 1
@@ -162,7 +160,7 @@ class _Parser:
         token = self.tokens[self.at]
         self.at += 1
         if not token:
-            raise _NotAnExpression
+            raise _NotAnExpressionError
         if token[0].isdigit() or token[0] == ".":
             return _literal(token)
         if token in _CLOSING:
@@ -178,7 +176,7 @@ class _Parser:
             return _CONSTANTS[name]
         if len(name) == 1 or token in _GREEK:
             return _variable(name)
-        raise _NotAnExpression
+        raise _NotAnExpressionError
 
     def bracketed(self, opening: str) -> Value:
         value = self.sum()
@@ -337,6 +335,6 @@ def _factorial(value: Value) -> Value:
 def _binomial(a: Value, b: Value) -> Value:
     n, k = _whole(a), _whole(b)
     if n is None or k is None or not 0 <= k <= n <= 400:
-        raise _NotAnExpression
+        raise _NotAnExpressionError
     exact = math.comb(n, k)
     return Value(floats=(complex(exact),) * _POINTS, residues=(exact % _PRIME,) * _POINTS)

@@ -8,8 +8,8 @@ is bounded by construction, and the worst case is a few milliseconds.
 from __future__ import annotations
 
 import cmath
-import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .evaluator import Value, evaluate
@@ -95,7 +95,7 @@ def _relation(sides: list[str]) -> _Shape:
     """A relation as it stands, or an interval when it bounds one variable."""
     spelled = {"<=": "\\le", ">=": "\\ge"}
     operators = [spelled.get(one, one) for one in sides[1::2]]
-    terms = sides[::2]
+    terms = [side.strip() for side in sides[::2]]
     if operators == ["="] and re.fullmatch(r"[a-z](?:\([a-z]\))?", terms[0]):
         sides_of = _items(terms, 3) if len(terms[0]) == 1 else ()
         return _Shape(kind="one", brackets=terms[1], items=sides_of, value=_value(terms[1]))
@@ -166,6 +166,10 @@ def _split(text: str) -> list[str]:
 def _same(a: _Shape, b: _Shape) -> bool | None:
     if a.kind == b.kind == "one":
         return _same_one(a, b)
+    if a.kind != b.kind and "relation" in (a.kind, b.kind) and "one" in (a.kind, b.kind):
+        chain, single = (a, b) if a.kind == "relation" else (b, a)
+        if set(chain.brackets.split()) == {"="} and _same(chain.items[-1], single):
+            return True  # "4 * 4 = 16" against "16"
     if "relation" in (a.kind, b.kind):
         return _same_relation(_as_relation(a), _as_relation(b))
     if "one" in (a.kind, b.kind):
@@ -176,7 +180,11 @@ def _same(a: _Shape, b: _Shape) -> bool | None:
     if len(a.items) != len(b.items):
         return False
     kinds = {a.kind, b.kind}
-    if kinds == {"ordered"} and a.brackets != b.brackets and "matrix" not in (a.brackets, b.brackets):
+    if (
+        kinds == {"ordered"}
+        and a.brackets != b.brackets
+        and "matrix" not in (a.brackets, b.brackets)
+    ):
         return False
     if kinds == {"set", "ordered"}:
         return False
@@ -185,8 +193,8 @@ def _same(a: _Shape, b: _Shape) -> bool | None:
     return _matched(list(a.items), list(b.items))
 
 
-def _all(verdicts: object) -> bool | None:
-    known: list[bool | None] = list(verdicts)  # type: ignore[call-overload]
+def _all(verdicts: Iterable[bool | None]) -> bool | None:
+    known = list(verdicts)
     if False in known:
         return False
     return None if None in known else True
@@ -224,7 +232,8 @@ def _same_one(a: _Shape, b: _Shape) -> bool | None:
 
 def _agree(a: _Shape, b: _Shape) -> bool:
     """Equal values, or a printed decimal of four places or more that rounds the other value."""
-    assert a.value is not None and b.value is not None
+    if a.value is None or b.value is None:
+        return False
     if _equal(a.value, b.value):
         return True
     for one, other in ((a, b), (b, a)):
@@ -277,8 +286,7 @@ def _same_relation(a: _Shape, b: _Shape) -> bool | None:
         if cmath.isnan(p - q) or cmath.isnan(r - s) or r == s or p == q:
             return None
         ratios.append((p - q) / (r - s))
-    return all(math.isclose(abs(ratio - ratios[0]), 0, abs_tol=1e-9 * abs(ratios[0]))
-               for ratio in ratios)
+    return all(abs(ratio - ratios[0]) <= 1e-9 * abs(ratios[0]) for ratio in ratios)
 
 
 def _is_text(shape: _Shape) -> bool:

@@ -31,7 +31,9 @@ _WRAP = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|operatorname|mbox
 _WRAPPED = re.compile(r"\\(?:boxed|fbox)\s*\{(.*)\}", re.S)
 _FRAC = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|(\w))\s*(?:\{([^{}]*)\}|(\w))")
 _SQRT = re.compile(r"(?:\\sqrt|\bsqrt)\s*(?:\{([^{}]*)\}|(\w)(?!\())")
-_MIXED = re.compile(r"(?<![\w.^/)])(\d{1,6})(?:\s+(?=\d)|\s*(?=\\frac))(\d+/\d+|\\frac\{\d+\}\{\d+\})")
+_MIXED = re.compile(
+    r"(?<![\w.^/)])(\d{1,6})(?:\s+(?=\d)|\s*(?=\\frac))(\d+/\d+|\\frac\{\d+\}\{\d+\})"
+)
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,)")
 _UNITS = (
     r"(?:square |cubic |sq\.? |cu\.? )?(?:units?|cm|mm|km|ft|feet|foot|in|inch(?:es)?|yards?|miles?"

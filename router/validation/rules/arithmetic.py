@@ -16,42 +16,45 @@ __all__ = ["MAX_EQUATIONS", "Arithmetic", "find_equations"]
 
 MAX_EQUATIONS = 48  # equations evaluated per draft
 _MAX_DOUBTFUL = 24  # of them by the slow way
-_MAX_HINTS = 160  # "=" signs looked at
+_MAX_HINTS = 96  # "=" signs looked at
 _REACH = 120  # characters read on each side of an "="
 
 _NUMBER = r"(?:\d++(?:,\d{3})*+(?:\.\d++)?+|\.\d++)"
-_OP = r"(?:[-+*/^x×÷·−–]|of)"
+_OP = r"(?:[-+*/^x×÷·−–]|(?<=% )of)"
 # An "=" with something like a number on both sides; begins with a literal, so the scan is a memchr.
 _HINT = re.compile(
     r"=(?:(?<=[\d)}%] =)|(?<=[\d)}%]=)|(?<=[a-z][a-z] =)|(?<=[a-z][a-z]\} =))"
     r"(?=[ ]?[-−$€£(\\*]*+(?:\d|[dt]?frac))"
 )
 # One forward expression: numbers joined by operators, a unit of up to three words after each.
-_UNIT = r"(?:(?:[ ](?!of\b)[A-Za-z]{2,14}(?:/[a-z]++)?+(?![(\[])){1,3})"
+_UNIT = r"(?:(?:[ ](?!of\b)(?:[A-Za-z]{2,14}|[ghms]\b)(?:/[a-z]++)?+(?![(\[])){1,3})"
 _ATOM = rf"[(]{{0,4}}[-−]?+[$€£]?+{_NUMBER}%?+[)]{{0,4}}+"
 _RIGHT = re.compile(
     rf"=[ ]*+({_ATOM})((?:(?:{_UNIT}?+[ ]?+{_OP}[ ]?+(?={_ATOM})){_ATOM}){{0,12}}+)"
 )
 # The same, right to left, for the text before an "=" (the text is reversed).
 _NUMBER_R = r"[\d.,]{1,18}+(?<=\d)"
-_UNIT_R = r"(?:(?:(?:[a-z]++/)?+(?!fo\b)[A-Za-z]{2,14}[ ]){1,3})"
+_UNIT_R = r"(?:(?:(?:[a-z]++/)?+(?!fo\b)(?:[A-Za-z]{2,14}|[ghms])[ ]){1,3})"
 _ATOM_R = rf"[)]{{0,4}}%?+{_NUMBER_R}[$€£]?+(?:[-−](?=[ ]?(?:[(*+/x×÷=]|$)))?+[(]{{0,4}}+"
 _SIMPLE = re.compile(
     rf"[ ]?({_NUMBER_R})[$]?+[ ]?([-+*/×])[ ]?({_NUMBER_R})[$]?(?=\n|[ ](?![-+*/^x×÷·−–\d])|$)"
 )
 _LEFT = re.compile(
-    rf"[ ]*+(?:{_UNIT_R})?+({_ATOM_R}(?:[ ]?+(?:{_OP}|fo)[ ]?+(?:{_UNIT_R})?+{_ATOM_R}){{0,12}}+)"
+    rf"[ ]*+(?:{_UNIT_R})?+({_ATOM_R}"
+    rf"(?:[ ]?+(?:{_OP}|fo(?= %))[ ]?+(?:{_UNIT_R})?+{_ATOM_R}){{0,12}}+)"
 )
 _PLAIN_RIGHT = re.compile(r"=[ ]?[$]?(\d[\d,]*+(?:\.\d++)?+)(?=[\n.;)]|,?[ ][A-Za-z(]{2}|$)")
 _UNSAFE_AFTER = re.compile(
-    r"[A-Za-z_(^\\{!²³°:/√π]|[.,]\d|[ ]*(?:[-+*/×÷^√π|−–·]|\(?mod|pmod|R\b|r\b|x\b)"
-    r"|[ ][a-zA-Z](?![a-zA-Z])"
+    r"[A-Za-z_(^\\{!²³°:/√π]|[.,]\d|[ ]*(?:[-+*/×÷^√π|−–·]|\(?mod|pmod|(?:with )?(?:a )?rem"
+    r"|R\b|x\b)|[ ][a-zA-Z](?![a-zA-Z])|[ ][a-zA-Z]+[ ]\d"
 )
 _UNSAFE_BEFORE = re.compile(
-    r"(?:[\w)\].,:^*/+×÷·!√π_%|]|[-−–=<>]|\b(?:log|ln|sin|cos|tan|sqrt|gcd|lcm|mod|than|of|times"
-    r"|plus|minus|by|from|over|cubed|squared|point|divided|multiplied))[ ]*[$]?$|[-+*/×÷^(][ ]*\n[ ]*$"
+    r"(?:[\w)\].,:√π_%|!{}\\][$]?|[-−–+*/×÷·^<>|√π%)\]\d][ ]*[$]?|(?<![A-Za-z])[b-hj-z][ ]+"
+    r"|\b(?:log|ln|sin|cos|tan|sqrt|gcd|lcm|mod|than|of|times|plus|minus|by|from|over|cubed|squared"
+    r"|point|divided|multiplied)[ ]*|[-+*/×÷^(][ ]*\n[ ]*)$"
 )
-_BULLET = re.compile(r"(?:^|\n)\s*(?:[-*+–•]|\d{1,2}[.)])\s+$|[A-Za-z][.,:]\s+$|\D[,;:.]\s+$|=\s*$")
+_BULLET = re.compile(r"(?:^|\n)[ \t]*(?:[-*+–•]|\d{1,2}[.)])[ ]+$")
+_OPERATOR = re.compile(r"[\d)%a-z$][ ]*+(?:[-+*/^x×÷·−–]|of\b)")
 _SCALE = re.compile(r"million|thousand|billion|trillion|dozen|hundred|percent|squared|cubed|per ")
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 
@@ -108,7 +111,7 @@ def find_equations(text: str) -> Arithmetic:
 
 
 def _simple(text: str, reverse: str, at: int, size: int) -> str | None:
-    """"" when the "=" at `at` joins "a op b" and a plain number and is right, else None.
+    """ "" when the "=" at `at` joins "a op b" and a plain number and is right, else None.
 
     The quick way for what most equations are; everything it does not settle goes to `_judge`.
     """
@@ -147,7 +150,7 @@ def _judge(text: str, reverse: str, at: int, size: int) -> str | None:
         return None
     lhs = left[1][::-1]
     rhs = right[1] + right[2]
-    if lhs.isdigit() and not right[2]:
+    if not _OPERATOR.search(lhs):  # "the 2 = 2 * 5" labels a number more often than it claims one
         return None
     result = calculate(lhs, rhs)
     if result is None:
@@ -169,7 +172,7 @@ def _confirmed(text: str, begin: int, end: int, lhs: str, rhs: str) -> str | Non
     if _SCALE.search(text[begin : end + 10]) or len(whole) > 2 * _REACH:
         return None
     additive = "+" in lhs or "-" in lhs or "−" in lhs or "–" in lhs
-    if additive and len({word.rstrip("s") for word in _WORDS.findall(lhs)}) > 1:
+    if additive and len({word.rstrip("s") for word in _WORDS.findall(whole.split("=")[0])}) > 1:
         return None
     if max(map(len, re.findall(r"\d+", whole))) > MAX_DIGITS:
         return None
@@ -188,5 +191,5 @@ def _plain(text: str) -> str:
     if "frac{" in text:
         text = _FRACTION.sub(r"((\1)/(\2))", text, count=_MAX_HINTS)
     if "\\text" in text or "\\mathrm" in text:
-        text = _TEXT.sub(r"\1", text)
+        text = _TEXT.sub(r"\1", text).replace("  ", " ")
     return text.replace("^{", "^(").replace("}", ")") if "^{" in text else text

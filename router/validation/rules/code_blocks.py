@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["MAX_PYTHON_CHARS", "CodeFinding", "inspect_code"]
 
-MAX_PYTHON_CHARS = 1200  # parsed per draft; what exceeds it has only its brackets balanced
+MAX_PYTHON_CHARS = 800  # parsed per draft; what exceeds it has only its brackets balanced
 _MAX_BLOCKS = 6
 _FENCE = "```"
 _PYTHON = frozenset({"python", "py", "python3"})

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from ...types import Draft, Query
-
 from . import wording
 from .arithmetic import find_equations
 from .code_blocks import CodeFinding, inspect_code
@@ -87,7 +86,9 @@ def inspect_draft(query: Query, draft: Draft) -> RuleEvidence:
     dont_know = wording.find_dont_know(lower)
     arithmetic = find_equations(read)
     code = inspect_code(head, whole=whole)
-    structure = check_json(query, text) if text or not draft.tool_calls else StructureFinding(ok=None)
+    structure = (
+        check_json(query, text) if text or not draft.tool_calls else StructureFinding(ok=None)
+    )
     calls = check_tool_calls(query, draft)
     truncated = _find_truncation(draft, code, structure, whole)
     for name, words in (

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from .patterns import search_bounded
 
@@ -243,8 +243,8 @@ class _Walk:
         holds = [self._holds(item, schema["contains"], path, depth) for item in value[:MAX_STEPS]]
         if None in holds:
             return ""
-        count, low, high = sum(map(bool, holds)), schema.get("minContains", 1), None
-        high = schema.get("maxContains")
+        count = sum(map(bool, holds))
+        low, high = schema.get("minContains", 1), schema.get("maxContains")
         if (_is_number(low) and count < low) or (_is_number(high) and count > high):
             return f"{path[:80]}: {count} items match 'contains'"
         return ""
@@ -276,7 +276,7 @@ def _number(value: float, schema: Mapping[str, Any], path: str) -> str:
     return ""
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -310,7 +310,7 @@ def _is_type(value: Any, name: Any) -> bool:
         return found in ("integer", "number")
     if name == "integer":
         return found == "integer" or (found == "number" and float(value).is_integer())
-    return found == name
+    return bool(found == name)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ...types import Draft, Query
-
 from .json_schema import check_schema
 
 __all__ = ["MAX_JSON_CHARS", "StructureFinding", "check_json", "check_tool_calls", "expects_json"]
@@ -102,7 +101,9 @@ def _check_call(call: Any, tools: Mapping[str, Any]) -> StructureFinding:
     given = source.get("input") if "input" in source else source.get("arguments", "{}")
     if isinstance(given, str):
         if len(given) > MAX_JSON_CHARS:
-            return StructureFinding(ok=True, detail=f"'{name[:60]}': arguments not parsed, too long")
+            return StructureFinding(
+                ok=True, detail=f"'{name[:60]}': arguments not parsed, too long"
+            )
         given, error = _parse(given or "{}")
         if error:
             return StructureFinding(ok=False, detail=f"'{name[:60]}': {error}")

@@ -20,7 +20,7 @@ def calculate(lhs: str, rhs: str) -> bool | None:
     ("5/20 * 100 = 25%"). A side is allowed the half unit of its last printed digit, a whole unit
     when it has decimals (truncation is common), plus what rounded operands can move it.
     """
-    left, right = _tokens(lhs), _tokens(rhs)
+    left, right = _tokens(lhs, left=True), _tokens(rhs, left=False)
     if left is None or right is None or (len(left) < 2 and len(right) < 2):
         return None
     readings = (0.01, 1.0) if "%" in lhs or "%" in rhs else (1.0,)
@@ -32,24 +32,25 @@ def calculate(lhs: str, rhs: str) -> bool | None:
         outcome = abs(a - b) <= _tolerance(left, right, a, b, percent)
         if outcome:
             return True
+        if len(left) == 3 and left[1] == "/" and len(right) == 1 and b == a // 1:
+            return None  # "1199 / 24 = 49" may be meant as whole division
     return outcome
 
 
-def _tokens(side: str) -> list[str] | None:
+def _tokens(side: str, *, left: bool) -> list[str] | None:
     tokens = [_SAME.get(token, token) for token in _TOKEN.findall(side)]
     surplus = tokens.count("(") - tokens.count(")")
-    if surplus > 0 and tokens[:surplus] == ["("] * surplus:
-        tokens = tokens[surplus:]  # "(3 * 4 = 12)": the bracket belongs to the sentence
-    elif surplus < 0 and tokens[surplus:] == [")"] * -surplus:
+    # "(3 * 4 = 12)": a bracket around the whole equation belongs to the sentence.
+    if left and surplus > 0 and tokens[:surplus] == ["("] * surplus:
+        tokens = tokens[surplus:]
+    elif not left and surplus < 0 and tokens[surplus:] == [")"] * -surplus:
         tokens = tokens[:surplus]
     elif surplus:
         return None
     return tokens if 0 < len(tokens) <= _MAX_TOKENS else None
 
 
-def _tolerance(
-    left: list[str], right: list[str], a: float, b: float, percent: float
-) -> float:
+def _tolerance(left: list[str], right: list[str], a: float, b: float, percent: float) -> float:
     slack = 1e-9 * max(abs(a), abs(b))
     inexact = "/" in left or "/" in right
     for side, value in ((left, a), (right, b)):

@@ -21,15 +21,14 @@ _OPENING = 240  # characters in which a refusal announces itself
 
 _ABLE = (
     r"(?:can(?:no|')?t|can not|am (?:unable|not able|not allowed|not permitted) to"
-    r"|'m (?:unable|not able|not allowed|not permitted) to|won't|will not|do not|don't"
+    r"|'m (?:unable|not able|not allowed|not permitted) to|won't|will not"
     r"|must decline|have to decline|am not comfortable|'m not comfortable)"
 )
 _DEED = (
-    r"(?:help (?:you|with|to|create|make|write)|help\.|help,|assist|provide|comply|fulfil|answer"
-    r"|do that|engage|create|generate|produce|write|share|discuss|offer|support|access|browse|open"
-    r"|view|process|complete|continue|participate|recommend|endorse|respond|give (?:you|out|advice"
-    r"|medical|legal|instructions|information)|feel comfortable|have (?:access|the ability|real-time"
-    r"|personal|enough information)|to (?:this|that|your)|providing|writing|with)"
+    r"(?:help (?:you|with|to|create|make|write)|help\.|help,|assist|provide|comply|fulfil"
+    r"|answer (?:th|your|q)|do that|engage|create|generate|produce|write|share|discuss|offer"
+    r"|support|access|browse|open|view|process|complete|continue|participate|recommend|endorse|respond"
+    r"|give (?:you|out|advice|medical|legal|instructions|information))"
 )
 _EN = re.compile(
     r"(?:(?:well|hello|hi|hey|thank you[^.!\n]{0,40}|unfortunately|regrettably)[,.!]?\s+)?+"
@@ -37,15 +36,17 @@ _EN = re.compile(
     r"(?:i(?:'m| am)(?: (?:really|very|so|truly|deeply))? (?:sorry|afraid)|sorry|my apologies"
     r"|i apologi[sz]e|apologies|i regret)[^.!?\n]{0,60}?"
     rf"\b(?:{_ABLE}|(?:isn't|not) (?:something|possible|appropriate|able))"
-    rf"|i {_ABLE} (?:\w+ly )?{_DEED}"
-    rf"|i(?:'m not able| am not able|'m unable| am unable|'m not programmed| am not programmed) to"
+    rf"|i (?!will|won't){_ABLE} (?:\w+ly )?{_DEED}"
+    r"|i (?:will not|won't) (?:help (?:you|with)|assist|provide|comply|engage|generate|create)"
+    r"|i (?:do not|don't) (?:feel comfortable|have (?:access|the ability|real-time|personal))"
+    r"|i(?:'m not able| am not able|'m unable| am unable|'m not programmed| am not programmed) to"
     r"|i must (?:respectfully |politely )?(?:decline|refuse)|i have to (?:decline|refuse)"
     r"|(?:as|since|because i am|i am|i'm) (?:just |only |merely )?(?:an?|your) "
     r"(?:ai|artificial intelligence|(?:large )?language model|virtual assistant)"
     r"(?: (?:language )?(?:model|assistant|chatbot))?,? [^.\n]{0,60}?"
     rf"\b(?:{_ABLE}|unable|not able)"
     r"|(?:this|that|your) request (?:violates|goes against|is against)"
-    r"|(?:it is|it's|that is|that's) (?:against|not appropriate)"
+    r"|(?:it is|it's|that is|that's) (?:against my|not appropriate)"
     r")"
 )
 _OTHER = re.compile(
@@ -117,9 +118,9 @@ def find_refusal(lower: str) -> str:
     """
     opening = lower[:_OPENING].lstrip(" \t\r\n\"'*#>-").replace("’", "'")
     found = _EN.match(opening)
-    if found is None and not opening.isascii():
-        found = _OTHER.match(opening)
-    elif found is None and opening[:1] in "ldejsmnhikpuxc":
+    if (found is None and not opening.isascii()) or (
+        found is None and opening[:1] in "ldejsmnhikpuxc"
+    ):
         found = _OTHER.match(opening)
     if found is None or _STORY.match(opening):
         return ""
@@ -167,7 +168,7 @@ def _script(text: str) -> str:
         return "latin"
     counts: dict[str, int] = {}
     step = max(1, len(text) // _SAMPLE)
-    for character in text[:: step][:_SAMPLE]:
+    for character in text[::step][:_SAMPLE]:
         code = ord(character)
         if not character.isalpha():
             continue

@@ -1,0 +1,454 @@
+"""Rule checks: what they find, what they leave alone, and what hostile input costs."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.types import Check, Draft, Query
+from router.validation.checks import (
+    CHECK_NAMES,
+    RULE_FEATURES,
+    Limits,
+    check_draft,
+    inspect_draft,
+)
+from router.validation.rules.arithmetic import find_equations
+from router.validation.rules.json_schema import check_schema
+from router.validation.rules.patterns import search_bounded
+
+QUERY = Query.from_prompt("How many apples does Janet have in the end?")
+JSON = Query.from_prompt("Give me JSON", response_format={"type": "json_object"})
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "minimum": 0}, "tag": {"enum": ["a", "b"]}},
+    "required": ["n"],
+    "additionalProperties": False,
+}
+TOOL = {"type": "function", "function": {"name": "count", "parameters": SCHEMA}}
+ANTHROPIC_TOOL = {"name": "count", "input_schema": SCHEMA}
+
+
+def found(text: str, query: Query = QUERY, **draft: Any) -> Mapping[str, Check]:
+    return {check.name: check for check in check_draft(query, Draft(text=text, **draft))}
+
+
+def test_a_plain_answer_passes_every_check_and_names_are_stable() -> None:
+    checks = check_draft(QUERY, Draft(text="Janet has 3 + 4 = 7 apples.", finish_reason="stop"))
+    assert all(check.passed is not False for check in checks)
+    names = [check.name for check in checks]
+    assert names == [name for name in CHECK_NAMES if name in names]
+
+
+def test_evidence_numbers_are_floats_in_the_order_of_the_feature_names() -> None:
+    evidence = inspect_draft(QUERY, Draft(text="1. Add 3 and 4.\n2. The sum is 7."))
+    numbers = evidence.numbers()
+    assert len(numbers) == len(RULE_FEATURES) == len(set(RULE_FEATURES))
+    assert all(isinstance(number, float) for number in numbers)
+    assert evidence.n_steps == 2
+    assert evidence.n_numbers == 5
+    assert math.isnan(evidence.code_ok)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+def test_an_empty_draft_fails_unless_it_calls_a_tool(text: str) -> None:
+    assert found(text)["empty"].passed is False
+    called = found(text, tool_calls=({"name": "count", "input": {"n": 1}},))
+    assert called["empty"].passed is True
+    assert "length" not in called
+
+
+def test_length_limits_are_the_callers() -> None:
+    draft = Draft(text="abcdef")
+    short = check_draft(QUERY, draft, limits=Limits(min_chars=10))
+    long = check_draft(QUERY, draft, limits=Limits(max_chars=3))
+    assert [check.passed for check in short if check.name == "length"] == [False]
+    assert [check.passed for check in long if check.name == "length"] == [False]
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens"])
+def test_truncation_is_told_by_the_finish_reason(reason: str) -> None:
+    assert found("The answer is", finish_reason=reason)["truncated"].passed is False
+
+
+def test_truncation_is_told_by_what_was_left_open() -> None:
+    assert found("```python\nx = 1\n")["truncated"].passed is False
+    assert found("```js\nf()\n" + "x\n" * 9000)["truncated"].passed is False
+    assert found('{"a": [1, 2', JSON)["truncated"].passed is False
+    assert found("```python\nx = 1\n```")["truncated"].passed is True
+
+
+def test_a_content_filter_is_reported() -> None:
+    assert found("...", finish_reason="content_filter")["content_filter"].passed is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m sorry, but I cannot assist with that request.",
+        "As an AI language model, I cannot have opinions.",
+        "I cannot provide medical advice.",
+        "Unfortunately, I am unable to access the internet.",
+        "I must decline this request.",
+        "Lo siento, pero no puedo ayudarte con eso.",
+        "Je suis désolé, mais je ne peux pas vous aider.",
+        "Es tut mir leid, aber ich kann dir dabei nicht helfen.",
+        "抱歉，我无法提供该信息。",
+        "申し訳ありませんが、お手伝いできません。",
+        "죄송합니다, 도와드릴 수 없습니다.",
+        "Извините, я не могу помочь.",
+        "عذراً، لا أستطيع المساعدة",
+    ],
+)
+def test_refusals_are_recognised(text: str) -> None:
+    assert found(text)["refusal"].passed is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can't believe it was already noon, she said.",
+        "I'm sorry for your loss. Here is a letter:",
+        "I can't help but wonder whether the sea was ever calm.",
+        "As an AI researcher, Dr. Lee wrote code.",
+        "I cannot stress enough how important sleep is.",
+        "I won't give up, he said.",
+        "I don't think so. The answer is 5.",
+        "The guard sighed. I'm sorry, but I can't help with that." * 2,
+    ],
+)
+def test_answers_and_stories_are_not_refusals(text: str) -> None:
+    assert found(text)["refusal"].passed is True
+
+
+def test_hedging_is_a_measure_and_not_knowing_a_failure() -> None:
+    hedged = found("It is probably 5, perhaps 6.")["hedging"]
+    assert hedged.passed is None
+    assert hedged.value == pytest.approx(100 * 2 / 6)
+    assert found("I'm not sure what the answer is.")["hedging"].passed is False
+
+
+def test_second_thoughts_and_questions_back_are_counted() -> None:
+    evidence = inspect_draft(QUERY, Draft(text="It is 5. Wait, that is a mistake. Which apples?"))
+    assert evidence.self_corrections == 2
+    assert evidence.asks_back == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["start " + "and so on and " * 60, "The same long line of text again.\n" * 12, "ha" * 400],
+)
+def test_loops_are_repetition(text: str) -> None:
+    assert found(text)["repetition"].passed is False
+
+
+def test_tables_and_code_are_not_repetition() -> None:
+    table = "\n".join(f"| {n} | {n * n} | {n**3} |" for n in range(40))
+    assert found(table)["repetition"].passed is True
+
+
+def test_an_echo_is_not_an_answer() -> None:
+    assert found(QUERY.text)["echo"].passed is False
+    assert found("7", Query.from_prompt("Is it 7?"))["echo"].passed is True
+
+
+def test_another_script_is_measured_where_no_translation_is_asked() -> None:
+    russian = "Всего у неё семь яблок, потому что три и четыре"
+    assert found(russian)["language"].passed is None
+    assert "language" not in found(russian, Query.from_prompt("Translate to Russian: seven apples"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12 * 3 = 36",
+        "44 × $20 = $880",
+        "5 apples * $2 = $10",
+        "3 hours x 60 minutes/hour = 180 minutes",
+        "1,000 + 250 = 1,250",
+        "20% of $20 = $4",
+        "5/20 * 100 = 25%",
+        "45 + 110 + 72 = 155 + 72 = 227",
+        "(3 + 4) * 5 = 35",
+        "10/3 = 3.33",
+        r"\frac{1}{2} + \frac{1}{4} = 0.75",
+        r"3 \times 4 = 12",
+        "60 * (1/4) = 15",
+        "**12 * 3 = 36**",
+        "5 - (-3) = 8",
+        "- 44 × 20 = 880.",
+        "10 − 4 = 6",
+    ],
+)
+def test_right_equations_are_read_as_right(text: str) -> None:
+    finding = find_equations(text)
+    assert finding.n_equations >= 1
+    assert finding.n_wrong == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12 * 3 = 35",
+        "so 5 apples * $2 = $11",
+        "1,000 + 250 = 1,350",
+        "20% of $20 = $5",
+        "45 + 110 + 72 = 155 + 72 = 228",
+        "(3 + 4) * 5 = 30",
+        "- 3 + 4 = 8",
+        "1. 3 * 4 = 13",
+        r"3 \times 4 = 13",
+    ],
+)
+def test_wrong_equations_are_found(text: str) -> None:
+    assert find_equations(text).n_wrong == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2x + 3 + 4 = 8",
+        "x - (3+4) = 8",
+        "2(3+4) = 15",
+        "3 + 4 = 8x",
+        "7 + 8 = 3 (mod 12)",
+        "3 + 4 = 12_5",
+        "1 1/2 = 2.7",
+        "3,5 * 2 = 7,0",
+        "3:00 - 1:00 = 3",
+        "12 inches + 1 foot = 24 inches",
+        "3 more than 4 * 2 = 11",
+        "$1.2 million + 3 = 5",
+        "log 100 + 2 = 4",
+        "f(3 + 4) = 9",
+        "5! + 3! = 126",
+        r"\sqrt{16} + 2 = 6",
+        "3 + 4 == 8",
+        "-3 + 5 = 2",
+        "1+2+...+10 = 55",
+        "1199 / 24 = 49 remainder 23",
+        "2020-2021 = season",
+    ],
+)
+def test_doubtful_equations_are_left_alone(text: str) -> None:
+    assert find_equations(text).n_wrong == 0
+
+
+def test_wrong_arithmetic_is_shown() -> None:
+    check = found("3 + 4 = 7 and then 12*3 = 35")["arithmetic"]
+    assert check.passed is False
+    assert check.value == 0.5
+    assert check.detail == "1 of 2 equations wrong: 12*3 = 35"
+
+
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [
+        ("```python\ndef f(x):\n    return x\n```", True),
+        ("```python\n    return x\n```", True),
+        ("```python\ndef f(x:\n```", False),
+        ("```python\nprint('\\d')\n```", True),
+        ("```python\nx = '\0'\n```", False),
+        ('```json\n{"a": 1}\n```', True),
+        ("```json\n{'a': 1}\n```", False),
+        ("```js\nf(() => { return ')' })\n```", True),
+        ("```js\nf(() => {\n```", False),
+        ("def f(x):\n    return x", True),
+        ("```python\n" + "(" * 500 + "\n```", False),
+        ("```python\n" + "x = 1\n" * 400 + "```", True),
+    ],
+)
+def test_code_blocks_must_parse(text: str, passed: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert found(text)["code_parses"].passed is passed
+
+
+def test_transcripts_and_unknown_languages_are_not_judged() -> None:
+    assert "code_parses" not in found("```python\n>>> f(\n```")
+    assert "code_parses" not in found("```bash\ncase x) ;; esac\n```")
+
+
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [
+        ('{"a": 1}', True),
+        ("[1]", False),
+        ("a", False),
+        ('{"a": NaN}', False),
+        ('```json\n{"a": 1}\n```', False),
+        ("[" * 5000, False),
+    ],
+)
+def test_a_json_object_is_held_to_its_word(text: str, passed: bool) -> None:
+    assert found(text, JSON)["format_json"].passed is passed
+
+
+def test_json_is_held_to_its_schema() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
+    query = Query.from_prompt("x", response_format=wanted)
+    assert found('{"n": 1}', query)["format_json"].passed is True
+    assert found('{"n": "1"}', query)["format_json"].detail == "$.n: expected integer, found string"
+    assert "missing" in found("{}", query)["format_json"].detail
+    assert found('{"n": 1, "z": 2}', query)["format_json"].passed is False
+
+
+def test_a_json_document_too_long_to_parse_is_reported_as_not_parsed() -> None:
+    check = found('{"a": "' + "x" * 50_000 + '"}', JSON)["format_json"]
+    assert check.passed is None
+    assert "not parsed" in check.detail
+
+
+@pytest.mark.parametrize("tool", [TOOL, ANTHROPIC_TOOL])
+@pytest.mark.parametrize(
+    ("name", "arguments", "passed"),
+    [
+        ("count", '{"n": 1}', True),
+        ("count", '{"n": -1}', False),
+        ("count", '{"n": 1', False),
+        ("count", "[1]", False),
+        ("other", '{"n": 1}', False),
+    ],
+)
+def test_tool_calls_must_fit(tool: Any, name: str, arguments: str, passed: bool) -> None:
+    query = Query.from_prompt("x", tools=[tool])
+    call = {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    assert found("", query, tool_calls=(call,))["tool_calls"].passed is passed
+
+
+@pytest.mark.parametrize("call", [{}, {"function": None}, {"name": 5}, {"function": {"name": ""}}])
+def test_malformed_tool_calls_fail_without_a_crash(call: Any) -> None:
+    assert found("", tool_calls=(call,))["tool_calls"].passed is False
+
+
+def test_hostile_schemas_are_bounded_and_say_what_was_not_checked() -> None:
+    loop = {"$ref": "#"}
+    assert check_schema({"a": 1}, loop).unchecked == ("step limit",)
+    remote = {"$ref": "http://127.0.0.1:1/schema.json"}
+    assert check_schema(1, remote).unchecked == ("$ref outside the schema",)
+    bomb = {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}
+    assert "step limit" in check_schema([1], bomb).unchecked
+    slow = {"type": "string", "pattern": "^(a+)+$"}
+    assert check_schema("a" * 40 + "b", slow).unchecked == ("pattern",)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(a+)+$", "(a|a)*b", "a*a*a*a*a*b", "(?=a)b", r"(a)\1", "(" * 200, "a?" * 60 + "a" * 60, "[a"],
+)
+def test_patterns_that_may_hang_are_not_run(pattern: str) -> None:
+    assert search_bounded(pattern, "a" * 5000) is None
+
+
+def test_plain_patterns_are_run() -> None:
+    assert search_bounded(r"^\d{4}-\d{2}-\d{2}$", "2024-01-31") is True
+    assert search_bounded("^[a-z]+$", "abc1") is False
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["a", "b", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "n"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+SIMPLE = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["object", "array", "string", "integer", "number", "null"]),
+        "enum": st.lists(VALUES, min_size=1, max_size=3),
+        "minimum": st.integers(-2, 2),
+        "minLength": st.integers(0, 2),
+        "required": st.lists(st.sampled_from(["a", "b"]), max_size=2, unique=True),
+        "maxItems": st.integers(0, 3),
+        "uniqueItems": st.booleans(),
+    },
+)
+SCHEMAS = st.recursive(
+    SIMPLE | st.booleans(),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "properties": st.dictionaries(st.sampled_from(["a", "b", "n"]), inner, max_size=2),
+            "additionalProperties": inner,
+            "items": inner,
+            "prefixItems": st.lists(inner, min_size=1, max_size=2),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "oneOf": st.lists(inner, min_size=1, max_size=2),
+            "allOf": st.lists(inner, min_size=1, max_size=2),
+            "not": inner,
+            "if": inner,
+            "then": inner,
+            "else": inner,
+            "contains": inner,
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(VALUES, SCHEMAS)
+def test_the_schema_check_agrees_with_the_reference(value: Any, schema: Any) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    finding = check_schema(value, schema)
+    assert not finding.unchecked
+    expected = jsonschema.Draft202012Validator(schema).is_valid(value)
+    assert (finding.error == "") is expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(exclude_categories=[]), max_size=300))
+def test_no_text_raises(text: str) -> None:
+    for query in (QUERY, JSON, Query.from_prompt(text)):
+        assert check_draft(query, Draft(text=text))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("0123456789.,+-*/=()^%$ x{}\\n'\"`", max_size=120))
+def test_no_arithmetic_raises(text: str) -> None:
+    assert find_equations(text).n_wrong <= find_equations(text).n_equations
+
+
+HOSTILE = {
+    "brackets": "(" * 100_000,
+    "letters": "a" * 100_000,
+    "sums": "1+" * 50_000,
+    "equations": "1+1=" * 25_000,
+    "wrong lines": "1 * 2 = 3\n" * 10_000,
+    "units": "$1 x $2 % (3)= " * 6_000,
+    "fractions": "\\frac{1}{2}=" * 8_000,
+    "equals": "=" * 100_000,
+    "fences": "```" * 33_000,
+    "python": ("```python\n" + "a\n" * 500 + "```\n") * 90,
+    "braces": "{" * 50_000 + "}" * 50_000,
+    "json": "[0," * 33_000,
+    "surrogates": "\ud800" * 100_000,
+    "nul": "\0" * 100_000,
+    "emoji": "\U0001f600" * 100_000,
+    "spaces": " " * 100_000,
+    "lines": "\n" * 100_000,
+    "refusal": "i am sorry " * 9_000,
+    "stars": "*" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_hostile_text_is_bounded(name: str) -> None:
+    """Generous on purpose (the aim is 1 ms): it catches quadratic time, not a slow machine."""
+    text = HOSTILE[name]
+    spent = []
+    for query in (QUERY, JSON) * 3:
+        start = time.thread_time()
+        check_draft(query, Draft(text=text))
+        spent.append(time.thread_time() - start)
+    assert min(spent) < 0.02
