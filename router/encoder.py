@@ -1,21 +1,25 @@
 """Text to token ids: WordPiece with a word cache, so that a known word costs one dictionary look-up.
 
 The vocabulary is the teacher's (uncased BERT WordPiece), read from the artifact's tokenizer.json.
-Words are found by one regular expression; a word that is itself a token is looked up; the rest go
-to `tokenizers` together, in one call, and are remembered. Training uses this very class, so what
-is trained is what is served.
+Words are found by one regular expression; a word that is itself a token is looked up; the rest are
+split greedily, longest piece first, and remembered. How much is split in one text is bounded by
+the text alone, never by what was seen before, so the same text always has the same ids. Training
+uses this very class, so what is trained is what is served.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
+from .errors import ArtifactDamagedError
 from .text import Reading
 
 __all__ = ["MAX_TOKENS", "PAD_ID", "TokenIds", "WordPieceEncoder", "pad"]
@@ -26,9 +30,11 @@ SYSTEM_MARK: Final = 1  # [unused0]: what follows is the system message
 EARLIER_MARK: Final = 2  # [unused1]: what follows is an earlier turn
 MAX_TOKENS: Final = 768
 _MAX_CACHED_WORDS: Final = 60_000
-_MAX_UNSEEN_WORDS: Final = 200  # a text with more of them is noise: the rest are [UNK]
+_MAX_SPLIT_CHARS: Final = 400  # of distinct unknown words in one text; the rest are [UNK]
+_MAX_PIECE: Final = 12  # no longer piece is looked for inside an unknown word
 
 _WORD = re.compile(r"[^\W\d_]{1,40}|\d{1,3}|[^\w\s]|_")
+_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 class WordPieceEncoder:
@@ -37,63 +43,97 @@ class WordPieceEncoder:
     `encode` never raises on any str that is free of lone surrogates (see `router.text.clean`).
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._tokenizer = tokenizer
-        self._cache: dict[str, tuple[int, ...]] = {
-            word: (index,)
-            for word, index in tokenizer.get_vocab().items()
-            if not word.startswith("##") and not word.startswith("[")
+    def __init__(self, vocabulary: Mapping[str, int]) -> None:
+        self._size = max(vocabulary.values()) + 1
+        self._starts = {
+            word: index
+            for word, index in vocabulary.items()
+            if not word.startswith("##") and not (word.startswith("[") and len(word) > 1)
         }
-        for mark in "[]":
-            self._cache[mark] = tuple(tokenizer.encode(mark, add_special_tokens=False).ids)
-        self._unknown = (tokenizer.token_to_id("[UNK]"),)
-        self._room = _MAX_CACHED_WORDS
+        self._inside = {w[2:]: i for w, i in vocabulary.items() if w.startswith("##")}
+        self._unknown = vocabulary["[UNK]"]
+        self._cache: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def from_file(cls, path: Path) -> WordPieceEncoder:
-        """Load from a `tokenizer.json`."""
-        return cls(Tokenizer.from_file(str(path)))
+        """Load from a `tokenizer.json`; raises ArtifactDamagedError for one of another kind."""
+        try:
+            vocabulary = json.loads(path.read_bytes())["model"]["vocab"]
+        except (ValueError, KeyError, TypeError) as exc:
+            raise ArtifactDamagedError(
+                f"{path} holds no WordPiece vocabulary ({type(exc).__name__}); restore it or "
+                "export the artifact again"
+            ) from exc
+        return cls(vocabulary)
 
     @property
     def vocabulary_size(self) -> int:
-        return int(self._tokenizer.get_vocab_size())
+        return self._size
 
     def encode(self, text: str) -> list[int]:
-        """Ids of one text, not bounded; at least one id, never PAD_ID alone unless text is blank."""
-        words = _WORD.findall(text.lower())
-        known = self._cache
-        unknown = [word for word in words if word not in known]
-        learned = self._learn(unknown) if unknown else known
+        """Ids of one text, at most MAX_TOKENS; empty for a text without a visible character."""
+        words = _WORD.findall(text.lower())[:MAX_TOKENS]
+        found = [self._starts.get(word) for word in words]
+        if None not in found:
+            return found  # type: ignore[return-value]  # no None in it, as the line above says
+        room = _MAX_SPLIT_CHARS
+        split: dict[str, tuple[int, ...]] = {}
         ids: list[int] = []
-        for word in words:
-            ids.extend(known.get(word) or learned.get(word) or self._unknown)
-        return ids
+        for word, index in zip(words, found, strict=True):
+            if index is not None:
+                ids.append(index)
+                continue
+            pieces = split.get(word)
+            if pieces is None:
+                room -= len(word)
+                pieces = self._pieces(word) if room >= 0 else (self._unknown,)
+                split[word] = pieces
+            ids.extend(pieces)
+        return ids[:MAX_TOKENS]
 
     def encode_reading(self, reading: Reading) -> list[int]:
-        """Ids of a conversation: the user's message, then the marked system and earlier turn."""
-        ids = self.encode(reading.user)[: MAX_TOKENS - 2]
-        if reading.system:
-            ids.append(SYSTEM_MARK)
-            ids.extend(self.encode(reading.system))
-        if reading.earlier:
-            ids.append(EARLIER_MARK)
-            ids.extend(self.encode(reading.earlier))
+        """Ids of a conversation: the user's message, then the marked system and earlier turn.
+
+        At least one id and at most MAX_TOKENS.
+        """
+        ids = self.encode(reading.user)
+        if reading.system or reading.earlier:
+            ids = ids[: MAX_TOKENS - 2]
+            if reading.system:
+                ids = [*ids, SYSTEM_MARK, *self.encode(reading.system)]
+            if reading.earlier:
+                ids = [*ids, EARLIER_MARK, *self.encode(reading.earlier)]
         return ids[:MAX_TOKENS] or [PAD_ID]
 
-    def _learn(self, words: list[str]) -> dict[str, tuple[int, ...]]:
-        """Encode unseen words in one call; remember them while there is room."""
-        distinct = list(dict.fromkeys(words))[:_MAX_UNSEEN_WORDS]
-        encoding = self._tokenizer.encode(distinct, is_pretokenized=True, add_special_tokens=False)
-        pieces: list[list[int]] = [[] for _ in distinct]
-        for index, word_index in zip(encoding.ids, encoding.word_ids, strict=True):
-            pieces[word_index].append(index)
-        learned = {w: tuple(ids) for w, ids in zip(distinct, pieces, strict=True) if ids}
-        if self._room >= len(learned):
-            self._cache.update(learned)
-            self._room -= len(learned)
-        return learned
+    def _pieces(self, word: str) -> tuple[int, ...]:
+        """The pieces of an unknown word, from the cache or split now."""
+        pieces = self._cache.get(word)
+        if pieces is None:
+            pieces = tuple(self._split(word))
+            if len(self._cache) < _MAX_CACHED_WORDS:
+                self._cache[word] = pieces
+        return pieces
+
+    def _split(self, word: str) -> list[int]:
+        if not word.isascii():
+            word = "".join(
+                c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn"
+            )
+            if _IDEOGRAPH.search(word):
+                return [self._starts.get(c, self._unknown) for c in word]
+        ids: list[int] = []
+        at, end = 0, len(word)
+        table = self._starts
+        while at < end:
+            for stop in range(min(end, at + _MAX_PIECE), at, -1):
+                index = table.get(word[at:stop])
+                if index is not None:
+                    break
+            else:
+                index, stop = self._unknown, at + 1
+            ids.append(index)
+            at, table = stop, self._inside
+        return ids or [self._unknown]
 
 
 def pad(rows: list[list[int]]) -> TokenIds:

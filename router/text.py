@@ -23,6 +23,34 @@ HEAD_CHARS: Final = 1500
 TAIL_CHARS: Final = 900
 CONTEXT_CHARS: Final = 400
 
+# Turns of phrase that tell what a question asks for, counted as they stand in lower-case text.
+_SAYS: Final = {
+    "how_many": "how many",
+    "how_much": "how much",
+    "each": " each",
+    "per": " per ",
+    "percent": "%",
+    "dollar": "$",
+    "half": "half",
+    "twice": "twice",
+    "times": " times",
+    "more_than": "more than",
+    "less_than": "less than",
+    "if": " if ",
+    "total": "total",
+    "left": "left",
+    "average": "average",
+    "not": "not",
+    "except": "except",
+    "which": "which",
+    "why": "why",
+    "prove": "prove",
+    "following": "following",
+    "all": " all ",
+    "true": "true",
+    "false": "false",
+}
+
 SHAPE_FEATURES: Final = (
     "log_chars",
     "log_lines",
@@ -36,8 +64,19 @@ SHAPE_FEATURES: Final = (
     "latex",
     "braces",
     "turns",
+    "log_numbers",
+    "log_distinct_numbers",
+    "log_sentences",
+    "fractional_numbers",
+    "log_largest_number",
+    "log_commas",
+    "word_length",
+    "distinct_word_share",
+    *(f"says_{name}" for name in _SAYS),
 )
 
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?", re.ASCII)
+_MAX_NUMBERS: Final = 64  # numbers past these are not looked at
 _DIGITS = re.compile(r"\d+")
 _SYMBOLS = re.compile(r"[^\w\s]")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -99,6 +138,10 @@ def read_query(query: Query) -> Reading:
 def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
     """What a text looks like, float32 [len(SHAPE_FEATURES)], each roughly in 0..1."""
     n = max(len(read), 1)
+    lower = read.lower()
+    words = lower.split()
+    numbers = _NUMBER.findall(read)[:_MAX_NUMBERS]
+    values = [float(number.replace(",", "")) for number in numbers if len(number) < 15]
     return np.array(
         (
             math.log1p(total_chars) / 10.0,
@@ -106,13 +149,22 @@ def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
             sum(map(len, _DIGITS.findall(read))) / n,
             len(_SYMBOLS.findall(read)) / n,
             read.count(" ") / n,
-            sum(map(len, _NON_ASCII.findall(read))) / n,
+            0.0 if read.isascii() else sum(map(len, _NON_ASCII.findall(read))) / n,
             min(len(_OPTION_LINE.findall(read)), 10) / 10.0,
             1.0 if "```" in read else 0.0,
             min(read.count("?"), 5) / 5.0,
             min(read.count("\\") + read.count("$"), 10) / 10.0,
             min(read.count("{") + read.count("[") + read.count("("), 20) / 20.0,
             min(turns - 1, 8) / 8.0,
+            math.log1p(len(numbers)) / 4.0,
+            math.log1p(len(set(numbers))) / 4.0,
+            math.log1p(read.count(".") + read.count("?")) / 4.0,
+            1.0 if any(value % 1.0 for value in values) else 0.0,
+            math.log1p(max(values, default=0.0)) / 20.0,
+            math.log1p(read.count(",")) / 4.0,
+            min(sum(map(len, words)) / max(len(words), 1), 12.0) / 12.0,
+            len(set(words)) / max(len(words), 1),
+            *(math.log1p(lower.count(phrase)) / 2.0 for phrase in _SAYS.values()),
         ),
         dtype=np.float32,
     )

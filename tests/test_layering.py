@@ -51,7 +51,7 @@ ROUTER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("encoder",),
     ("abilities", "predictor"),
     ("planner", "policy", "providers", "validation"),
-    ("cascade",),
+    ("cascade", "engine"),
     ("agent", "langchain"),
     ("commands",),
     ("cli",),

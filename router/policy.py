@@ -1,0 +1,106 @@
+"""The decision core: state + evidence -> next action. Pure; no I/O, no clock, no randomness.
+
+A chain is a list of models, cheapest first, whose last is the verifier. The policy walks it: it
+may go straight to the verifier, let a drafter draft, accept a draft, ask the next drafter, or
+escalate. Every decision compares one number with a threshold: the **gain** of escalating,
+
+    gain = P(verifier right | evidence) - P(best draft right | evidence),
+
+which is what quality escalation buys at this point. Where both models would fail, escalation buys
+nothing, and a draft is accepted although it is probably wrong; where the draft is probably right
+but the verifier surely is, it may not be. Production and replay both call `next_step`; the
+threshold search in `training` runs over arrays and is tested to take the very same decisions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .errors import InputError
+
+__all__ = [
+    "CONSERVATIVE",
+    "Assessment",
+    "Step",
+    "StepKind",
+    "Thresholds",
+    "best_draft",
+    "next_step",
+]
+
+StepKind = Literal["draft", "accept", "escalate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Gains at which a policy changes its mind; each in -1..1, or infinite for never/always.
+
+    direct: go straight to the verifier when the predicted gain is above this.
+    accept_first: accept the first draft when the gain is at most this.
+    escalate_first: after the first draft, skip further drafters when the gain is above this.
+    accept_later: after the second or a later draft, accept the best when the gain is at most this.
+    """
+
+    direct: float
+    accept_first: float
+    escalate_first: float
+    accept_later: float
+
+    def __post_init__(self) -> None:
+        for name in ("direct", "accept_first", "escalate_first", "accept_later"):
+            if math.isnan(getattr(self, name)):
+                raise InputError(f"threshold '{name}' is NaN, expected a number", param=name)
+
+
+CONSERVATIVE: Final = Thresholds(
+    direct=-math.inf, accept_first=-math.inf, escalate_first=-math.inf, accept_later=-math.inf
+)
+"""Always the verifier: what holds when nothing is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """Evidence so far: `p_drafts[i]` is P(draft i right), `p_verifier` P(verifier right), given
+    all drafts made; before any draft `p_drafts` is empty and `p_first` the predicted P(first
+    drafter right)."""
+
+    p_first: float
+    p_verifier: float
+    p_drafts: tuple[float, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """What escalating now is worth in quality, -1..1."""
+        return self.p_verifier - (max(self.p_drafts) if self.p_drafts else self.p_first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What to do next. `draft` asks the next drafter; `accept` returns draft number `draft`."""
+
+    kind: StepKind
+    draft: int | None = None
+
+
+def best_draft(p_drafts: Sequence[float]) -> int:
+    """The number of the most probably right draft; the earliest of equals."""
+    return max(range(len(p_drafts)), key=lambda index: (p_drafts[index], -index))
+
+
+def next_step(assessment: Assessment, thresholds: Thresholds, *, n_drafters: int) -> Step:
+    """The next action of a cascade with `n_drafters` drafters before its verifier."""
+    made = len(assessment.p_drafts)
+    gain = assessment.gain
+    if made == 0:
+        if n_drafters == 0 or gain > thresholds.direct:
+            return Step(kind="escalate")
+        return Step(kind="draft")
+    limit = thresholds.accept_first if made == 1 else thresholds.accept_later
+    if gain <= limit:
+        return Step(kind="accept", draft=best_draft(assessment.p_drafts))
+    if made >= n_drafters or (made == 1 and gain > thresholds.escalate_first):
+        return Step(kind="escalate")
+    return Step(kind="draft")

@@ -1,0 +1,207 @@
+"""What to expect of a query before any model is called: domain, success per model, tokens, cost.
+
+One ONNX graph does it all: token ids and shape in; embedding, domains, item parameters and the
+success and length of each model out. Models are an input (their abilities), so any set of them is
+predicted at once and a new one needs no new graph.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .abilities import Abilities, Ability
+from .artifact import Artifact
+from .domains import DOMAINS, GENERAL
+from .encoder import TokenIds, WordPieceEncoder, pad
+from .errors import ArtifactDamagedError, ArtifactForeignError
+from .text import SHAPE_FEATURES, Reading, read_query
+from .types import Embedding, Prediction, Query
+
+__all__ = ["Predictor"]
+
+_OUTPUTS: Final = ("embedding", "domains", "p_success", "output_tokens")
+_MAX_BATCH: Final = 32  # queries in one run of the graph: bounds memory, not what may be asked
+_MAX_ROSTERS: Final = 256  # sets of models whose matrices are kept
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Roster:
+    """A set of models as the graph takes it."""
+
+    names: tuple[str, ...]
+    theta: Floats  # [n_models, k + 1]
+    verbosity: Floats  # [n_models]
+
+
+class Predictor:
+    """Predictions from one artifact. Safe to share between threads; does no I/O once made.
+
+    Raises ArtifactDamagedError or ArtifactForeignError when the graph, the abilities and this
+    code do not belong together, or when the golden texts are read otherwise than at export.
+    """
+
+    def __init__(self, artifact: Artifact, *, abilities: Abilities | None = None) -> None:
+        self.artifact = artifact
+        self.abilities = abilities or Abilities.from_artifact(artifact)
+        self._session = artifact.session("predictor")
+        self._encoder = WordPieceEncoder.from_file(artifact.path("tokenizer.json"))
+        about = self._session.get_modelmeta().custom_metadata_map
+        self._check(about)
+        self.abstain_below = float(about["abstain_below"])
+        self._rosters: dict[tuple[str, ...], _Roster] = {}
+        self._lock = threading.Lock()
+        self._all = self._roster(self.abilities.names)
+        self._one = self._roster(self.abilities.names[:1])
+        self._replay_texts()
+
+    def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
+        """The prediction for one query; `models` are names of any kind, by default all shipped."""
+        reading = read_query(query)
+        ids = self._encoder.encode_reading(reading)
+        roster = self._all if models is None else self._roster(tuple(models))
+        outputs = self._run(_OUTPUTS, np.array([ids], dtype=np.int64), reading.shape[None], roster)
+        return self._prediction(outputs, 0, reading, len(ids), roster)
+
+    def predict_many(
+        self, queries: Sequence[Query], models: Sequence[str] | None = None
+    ) -> list[Prediction]:
+        """Predictions for several queries, in their order."""
+        roster = self._all if models is None else self._roster(tuple(models))
+        predictions: list[Prediction] = []
+        for start in range(0, len(queries), _MAX_BATCH):
+            readings = [read_query(query) for query in queries[start : start + _MAX_BATCH]]
+            rows = [self._encoder.encode_reading(reading) for reading in readings]
+            shapes = np.stack([reading.shape for reading in readings])
+            outputs = self._run(_OUTPUTS, pad(rows), shapes, roster)
+            predictions.extend(
+                self._prediction(outputs, i, reading, len(rows[i]), roster)
+                for i, reading in enumerate(readings)
+            )
+        return predictions
+
+    def embed(self, texts: Sequence[str]) -> Embedding:
+        """Embeddings of texts, float32 [n, d], unit norm; each is read as a user message is."""
+        found = self._run_queries("embedding", [Query.from_prompt(text) for text in texts])
+        return found if len(texts) else found.reshape(0, self.dimension)
+
+    def item_features(self, queries: Sequence[Query]) -> tuple[Floats, Floats]:
+        """a(q), float32 [n, k], and difficulty b(q), float32 [n]: what `fit_ability` takes."""
+        k = len(self._one.theta[0]) - 1
+        item = self._run_queries("item", queries).reshape(len(queries), k + 1)
+        return item[:, :k], item[:, k]
+
+    def add_ability(self, ability: Ability) -> None:
+        """Use `ability` for its name from now on, e.g. one fitted from logged outcomes."""
+        known = {**self.abilities.known, ability.name: ability}
+        with self._lock:
+            self.abilities = Abilities(
+                known=known,
+                aliases=self.abilities.aliases,
+                weights=self.abilities.weights,
+                covariance=self.abilities.covariance,
+                _plain=self.abilities._plain,
+            )
+            self._rosters.clear()
+        self._all = self._roster(self.abilities.names)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+        return int(self._session.get_outputs()[0].shape[1])
+
+    def _roster(self, names: tuple[str, ...]) -> _Roster:
+        found = self._rosters.get(names)
+        if found is None:
+            abilities = [self.abilities.get(name) for name in names]
+            width = len(next(iter(self.abilities.known.values())).theta) + 1
+            found = _Roster(
+                names=names,
+                theta=np.array([a.vector for a in abilities], np.float32).reshape(-1, width),
+                verbosity=np.array([a.verbosity for a in abilities], np.float32),
+            )
+            with self._lock:
+                if len(self._rosters) >= _MAX_ROSTERS:
+                    self._rosters.clear()
+                self._rosters[names] = found
+        return found
+
+    def _run(
+        self, outputs: Sequence[str], ids: TokenIds, shapes: Floats, roster: _Roster
+    ) -> list[Any]:
+        feeds = {
+            "token_ids": ids,
+            "shape": shapes,
+            "theta": roster.theta,
+            "verbosity": roster.verbosity,
+        }
+        found: list[Any] = self._session.run(outputs, feeds)
+        return found
+
+    def _run_queries(self, output: str, queries: Sequence[Query]) -> Floats:
+        """One output of the graph for many queries, in bounded batches; [0] for none."""
+        parts: list[Floats] = []
+        for start in range(0, len(queries), _MAX_BATCH):
+            readings = [read_query(query) for query in queries[start : start + _MAX_BATCH]]
+            rows = [self._encoder.encode_reading(reading) for reading in readings]
+            shapes = np.stack([reading.shape for reading in readings])
+            parts.append(self._run((output,), pad(rows), shapes, self._one)[0])
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+    def _prediction(
+        self, outputs: list[Any], row: int, reading: Reading, n_ids: int, roster: _Roster
+    ) -> Prediction:
+        embedding, domains, p_success, output_tokens = outputs
+        shares = domains[row].tolist()
+        best = max(range(len(DOMAINS)), key=shares.__getitem__)
+        domain = DOMAINS[best] if shares[best] >= self.abstain_below else GENERAL
+        read = len(reading.user) + len(reading.system) + len(reading.earlier)
+        return Prediction(
+            domain=domain,
+            domain_confidence=shares[best if domain == DOMAINS[best] else DOMAINS.index(GENERAL)],
+            domains=dict(zip(DOMAINS, shares, strict=True)),
+            p_success=dict(zip(roster.names, p_success[row].tolist(), strict=True)),
+            output_tokens=dict(zip(roster.names, output_tokens[row].tolist(), strict=True)),
+            # What was not read costs the provider's tokens all the same.
+            input_tokens=n_ids * max(1.0, reading.total_chars / max(read, 1)),
+            embedding=embedding[row],
+            artifact=self.artifact.version,
+        )
+
+    def _check(self, about: dict[str, str]) -> None:
+        """Whether the graph was made for this code's domains and shape features."""
+        where = self.artifact.path("predictor.onnx")
+        for key, expected in (("domains", list(DOMAINS)), ("shape", list(SHAPE_FEATURES))):
+            if json.loads(about.get(key, "null")) != expected:
+                raise ArtifactForeignError(
+                    f"{where} was made for other {key} than this Sluice has; use the version that "
+                    "exported it, or export it again"
+                )
+        width = self._session.get_outputs()[-1].shape[1]
+        wide = {len(ability.theta) + 1 for ability in self.abilities.known.values()}
+        if wide != {width}:
+            raise ArtifactDamagedError(
+                f"{where} has items of width {width}, abilities.json abilities of {sorted(wide)}; "
+                "export the artifact again"
+            )
+
+    def _replay_texts(self) -> None:
+        """The golden texts must give the token ids and shapes they gave at export."""
+        golden = self.artifact.read_arrays("golden.npz")
+        readings = [read_query(Query.from_prompt(text)) for text in golden["texts"].tolist()]
+        ids = pad([self._encoder.encode_reading(reading) for reading in readings])
+        same_ids = np.array_equal(ids, golden["predictor.in.token_ids"])
+        shapes = np.stack([reading.shape for reading in readings])
+        if not same_ids or not np.allclose(shapes, golden["predictor.in.shape"], atol=1e-5):
+            raise ArtifactDamagedError(
+                f"the golden texts of {self.artifact.root} are not read as they were at export "
+                "(tokenizer.json or the reading code differs); export the artifact again"
+            )

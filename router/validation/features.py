@@ -1,0 +1,301 @@
+"""Evidence as numbers: one vector for a draft, one for a draft beside its peer.
+
+Everything here is computed from the query, the drafts and the prediction; nothing depends on how
+a model was asked to format its answer (JSON replies are read as the plain text they hold). The
+names in SINGLE_FEATURES and PAIR_FEATURES are the columns of the validator's graphs, in order;
+NaN means "nothing to judge".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ..types import Draft, Embedding, Query
+from .agreement import Agreement
+from .answers import FinalAnswer, ReadDraft, read_answer, read_options
+from .rules.evidence import RULE_FEATURES, RuleEvidence, inspect_draft
+
+__all__ = [
+    "PAIR_FEATURES",
+    "SINGLE_FEATURES",
+    "DraftEvidence",
+    "QueryEvidence",
+    "draft_evidence",
+    "logprob_statistic",
+    "pair_features",
+    "query_evidence",
+]
+
+_KINDS: Final = ("choice", "number", "expression", "literal", "json", "code", "text", "none")
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+_READ_CHARS: Final = 2500
+
+# Not features: the length of the whole draft says how a model was asked, not whether it is right;
+# the hard outcomes are checks of their own.
+_LEFT_OUT: Final = frozenset({"n_chars", "json_ok", "tool_ok", "other_script", "content_filtered"})
+_RULES: Final = tuple(name for name in RULE_FEATURES if name not in _LEFT_OUT)
+
+_OWN: Final = (
+    *(f"kind_{kind}" for kind in _KINDS),
+    "marked",
+    "answer_log_chars",
+    "answer_log_magnitude",
+    "answer_fractional",
+    "answer_negative",
+    "answer_in_reasoning",
+    "answer_ends_reasoning",
+    "n_options",
+    "letter",
+    "option_log_chars",
+    "option_in_reasoning",
+    "options_named",
+    "reasoning_log_chars",
+    "query_log_chars",
+    "query_numbers_used",
+    "new_numbers",
+    "distinct_numbers",
+    "latex",
+    "words_per_sentence",
+    "ends_cleanly",
+    "distinct_words",
+)
+_PREDICTED: Final = ("p_success_logit", "p_typical_logit")
+
+SINGLE_FEATURES: Final = (*_RULES, *_OWN, *_PREDICTED)
+PAIR_FEATURES: Final = (
+    "single_logit",
+    "peer_single_logit",
+    "p_success_logit",
+    "peer_success_logit",
+    "p_typical_logit",
+    "same_answer",
+    "same_exactly",
+    "equivalent",
+    "answer_overlap",
+    "reasoning_overlap",
+    "numbers_overlap",
+    "log_length_ratio",
+    *(f"kind_{kind}" for kind in _KINDS),
+    "peer_marked",
+    "marked",
+    "n_options",
+    "reasoning_log_chars",
+    "answer_log_chars",
+    "n_wrong_equations",
+    "peer_wrong_equations",
+    "self_corrections",
+    "peer_self_corrections",
+    "query_log_chars",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryEvidence:
+    """What is read of a query once, for all its drafts."""
+
+    query: Query
+    options: dict[str, str]
+    numbers: frozenset[float]
+    log_chars: float
+    json_wanted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftEvidence:
+    """What is read of one draft. `single` is float32 [len(SINGLE_FEATURES)], prediction included;
+    `logprob` is the log-probability statistic of `logprob_statistic`, NaN when not given."""
+
+    rules: RuleEvidence
+    read: ReadDraft
+    numbers: frozenset[float]
+    words: frozenset[str]
+    single: Embedding
+    logprob: float
+
+    @property
+    def answer(self) -> FinalAnswer:
+        return self.read.answer
+
+    def value(self, name: str) -> float:
+        """One single-draft feature by name."""
+        return float(self.single[_INDEX[name]])
+
+
+_INDEX: Final = {name: index for index, name in enumerate(SINGLE_FEATURES)}
+
+
+def query_evidence(query: Query) -> QueryEvidence:
+    """Read a query's options and numbers; bounded in time whatever its length."""
+    text = query.text
+    read = text if len(text) <= 4000 else text[:2000] + text[-2000:]
+    return QueryEvidence(
+        query=query,
+        options=dict(read_options(read)),
+        numbers=_numbers(read),
+        log_chars=math.log1p(len(text)),
+        json_wanted=_json_wanted(query),
+    )
+
+
+def draft_evidence(
+    asked: QueryEvidence, draft: Draft, *, p_success: float, p_typical: float
+) -> DraftEvidence:
+    """Read one draft.
+
+    `p_success` is the predicted probability that the draft's model succeeds, `p_typical` that a
+    typical model does (the difficulty of the query); NaN when nothing was predicted.
+    """
+    read = read_answer(draft.text, options=asked.options, json_wanted=asked.json_wanted)
+    reasoning = (read.reasoning or draft.text)[:_READ_CHARS]
+    rules = inspect_draft(asked.query, _as_plain(draft, read, reasoning))
+    numbers = _numbers(reasoning)
+    words = reasoning[:1200].lower().split()
+    distinct = frozenset(words)
+    own = (
+        *(float(read.answer.kind == kind) for kind in _KINDS),
+        float(read.marked),
+        math.log1p(len(read.answer.raw)),
+        *_number_features(read.answer, reasoning, numbers),
+        *_choice_features(asked, read.answer, reasoning),
+        math.log1p(len(reasoning)),
+        asked.log_chars,
+        len(asked.numbers & numbers) / len(asked.numbers) if asked.numbers else math.nan,
+        len(numbers - asked.numbers) / len(numbers) if numbers else math.nan,
+        math.log1p(len(numbers)),
+        math.log1p(reasoning.count("\\")),
+        len(words) / max(1.0, rules.n_sentences),
+        float(draft.text.rstrip()[-1:] in '.}`")!*]$'),
+        len(distinct) / len(words) if words else math.nan,
+    )
+    kept = tuple(getattr(rules, name) for name in _RULES)
+    predicted = (_logit(p_success), _logit(p_typical))
+    return DraftEvidence(
+        rules=rules,
+        read=read,
+        numbers=numbers,
+        words=distinct,
+        single=np.array((*kept, *own, *predicted), dtype=np.float32),
+        logprob=logprob_statistic(draft.logprobs),
+    )
+
+
+def pair_features(
+    one: DraftEvidence, peer: DraftEvidence, agreement: Agreement, *, single: float, peer_single: float
+) -> Embedding:
+    """Evidence on draft `one` beside its peer, float32 [len(PAIR_FEATURES)].
+
+    `single` and `peer_single` are what the single-draft validator said of each (0..1).
+    """
+    value, other = one.value, peer.value
+    return np.array(
+        (
+            _logit(single),
+            _logit(peer_single),
+            value("p_success_logit"),
+            other("p_success_logit"),
+            value("p_typical_logit"),
+            float(agreement.same),
+            float(agreement.exact),
+            math.nan if agreement.equivalent is None else float(agreement.equivalent),
+            agreement.overlap,
+            _jaccard(one.words, peer.words),
+            _jaccard(one.numbers, peer.numbers),
+            value("reasoning_log_chars") - other("reasoning_log_chars"),
+            *(value(f"kind_{kind}") for kind in _KINDS),
+            other("marked"),
+            value("marked"),
+            value("n_options"),
+            value("reasoning_log_chars"),
+            value("answer_log_chars"),
+            value("n_wrong_equations"),
+            other("n_wrong_equations"),
+            value("self_corrections"),
+            other("self_corrections"),
+            value("query_log_chars"),
+        ),
+        dtype=np.float32,
+    )
+
+
+def logprob_statistic(logprobs: Sequence[float] | None) -> float:
+    """The mean token log-probability of a draft (<= 0), NaN when the provider gave none."""
+    if not logprobs:
+        return math.nan
+    return float(np.clip(np.mean(np.asarray(logprobs, dtype=np.float64)), -50.0, 0.0))
+
+
+def _as_plain(draft: Draft, read: ReadDraft, reasoning: str) -> Draft:
+    """The draft as the rule checks should see it: a JSON answer's reasoning, else the draft."""
+    if not read.reasoning or read.reasoning in draft.text:
+        return draft
+    return Draft(text=reasoning, model=draft.model, finish_reason=draft.finish_reason)
+
+
+def _number_features(
+    answer: FinalAnswer, reasoning: str, numbers: frozenset[float]
+) -> tuple[float, ...]:
+    if answer.kind != "number":
+        return (math.nan,) * 5
+    value = float(answer.value)
+    finite = abs(value) < 1e15
+    last = None
+    for last in _NUMBER.finditer(reasoning[-200:]):  # noqa: B007 - the last one counts
+        pass
+    return (
+        math.log1p(abs(value)) if finite else math.log1p(1e15),
+        float(finite and value != int(value)),
+        float(value < 0),
+        float(abs(value) in numbers),
+        float(last is not None and _float(last[0]) == abs(value)),
+    )
+
+
+def _choice_features(
+    asked: QueryEvidence, answer: FinalAnswer, reasoning: str
+) -> tuple[float, ...]:
+    if not asked.options:
+        return (0.0, math.nan, math.nan, math.nan, math.nan)
+    lower = reasoning.lower()
+    named = sum(text[:40].lower() in lower for text in asked.options.values())
+    share = named / len(asked.options)
+    chosen = asked.options.get(answer.value) if answer.kind == "choice" else None
+    if chosen is None:
+        return (float(len(asked.options)), math.nan, math.nan, math.nan, share)
+    return (
+        float(len(asked.options)),
+        float(ord(answer.value) - ord("A")),
+        math.log1p(len(chosen)),
+        float(chosen[:40].lower() in lower),
+        share,
+    )
+
+
+def _numbers(text: str) -> frozenset[float]:
+    return frozenset(_float(found) for found in _NUMBER.findall(text))
+
+
+def _float(written: str) -> float:
+    return float(written.replace(",", "")[:300])
+
+
+def _jaccard(one: frozenset[float] | frozenset[str], two: frozenset[float] | frozenset[str]) -> float:
+    union = len(one | two)  # type: ignore[operator]
+    return len(one & two) / union if union else math.nan  # type: ignore[operator]
+
+
+def _json_wanted(query: Query) -> bool:
+    wanted = query.response_format
+    return bool(wanted) and wanted is not None and wanted.get("type") in ("json_object", "json_schema")
+
+
+def _logit(p: float) -> float:
+    if math.isnan(p):
+        return math.nan
+    clipped = min(max(p, 1e-4), 1.0 - 1e-4)
+    return math.log(clipped / (1.0 - clipped))

@@ -1,0 +1,1 @@
+"""The HTTP service: pre-routing, validation, health and metrics. Imports `router` only."""

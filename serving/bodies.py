@@ -1,0 +1,124 @@
+"""From the bytes of a request to a checked wire model; every refusal names the field.
+
+orjson reads the body: it refuses NaN, infinity, invalid UTF-8 and depths beyond its bound. It also
+refuses a lone surrogate escape ("\\ud83d", half an emoji that a client cut in two). That one is
+common and harmless, so such a body is read again with U+FFFD in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel
+
+from .errors import ApiError, bad_request
+from .refusals import parse
+
+__all__ = ["MAX_DEPTH", "read_body", "read_json", "read_model"]
+
+MAX_DEPTH = 64  # objects and lists inside one field; tools and schemas stay far below
+_DRAIN_FACTOR = 4  # up to how many times the limit is read, so that the client gets its answer
+# Escapes from left to right, so that an escaped backslash before a "u" is not taken for one: pairs
+# of surrogates, lone ones (group 1), all others.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+async def read_model(request: Request, model: type[_Model], *, max_bytes: int) -> _Model:
+    """The request's body as `model`; raises ApiError (400, 413 or 415) on anything else."""
+    return parse(model, await read_json(request, max_bytes=max_bytes))
+
+
+async def read_json(request: Request, *, max_bytes: int) -> dict[str, Any]:
+    """The request's body, which has to be one JSON object."""
+    _check_headers(request)
+    body = await read_body(request, max_bytes=max_bytes)
+    if not body:
+        raise bad_request("the body is empty; send a JSON object", code="invalid_json")
+    content = _decode(body)
+    if not isinstance(content, dict):
+        raise bad_request("the body must be a JSON object", code="invalid_json")
+    for name, value in content.items():
+        if isinstance(value, dict | list) and _is_too_deep(value):
+            raise bad_request(
+                f"{name[:64]!r} is nested more than {MAX_DEPTH} levels deep", param=name[:64]
+            )
+    return content
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """The body's bytes, counted as they come, whatever Content-Length says.
+
+    Past the limit it reads on for a while and throws away what comes: a client that is still
+    sending when the connection closes would see a reset instead of the 413.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= max_bytes:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+            if size > max_bytes * _DRAIN_FACTOR:
+                break
+    if size > max_bytes:
+        message = f"the body is larger than {max_bytes} bytes"
+        raise ApiError(413, message, code="body_too_large", headers={"connection": "close"})
+    return b"".join(chunks)
+
+
+def _check_headers(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        message = "send the body as Content-Type: application/json"
+        raise ApiError(415, message, code="unsupported_media_type", param="content-type")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        message = "send the body without a Content-Encoding"
+        raise ApiError(415, message, code="unsupported_media_type", param="content-encoding")
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        if b"\\u" in body:
+            body = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+            try:
+                return orjson.loads(body)
+            except orjson.JSONDecodeError:
+                pass  # something else is wrong too, and the first refusal is as good
+        raise _invalid_json(body, exc) from None  # the original holds the body
+
+
+def _invalid_json(body: bytes, refusal: orjson.JSONDecodeError) -> ApiError:
+    """Where the fault lies, but nothing of what stands there."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        return bad_request(f"the body is not UTF-8 (byte {exc.start})", code="invalid_json")
+    where = f"line {refusal.lineno}, column {refusal.colno}"
+    return bad_request(f"the body is not JSON: {refusal.msg} ({where})", code="invalid_json")
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Whether lists and objects nest deeper than MAX_DEPTH; level by level, so nothing recurses."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
