@@ -6,12 +6,19 @@ Heavy imports (numpy, onnxruntime) stay inside the functions, so that `sluice --
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .errors import InputError
 from .versions import ModelVersion, find_models_root, list_versions
+
+if TYPE_CHECKING:
+    from .engine import RouteResult
+    from .types import Verdict
 
 __all__ = ["register_models", "register_route", "register_validate"]
 
@@ -44,7 +51,18 @@ def register_route(app: typer.Typer) -> None:
         as_json: _Json = False,
     ) -> None:
         """Predict domain and success of each model for a prompt, and plan the cheapest route."""
-        raise NotImplementedError("sluice route: body to be written against router.predictor")
+        from .engine import Engine, describe_route
+        from .types import Query
+
+        query = Query.from_prompt(_read_prompt(prompt))
+        engine = Engine.load(models_root)
+        start = time.perf_counter()
+        result = engine.route(query, models=_distinct(model), target_quality=target_quality)
+        latency_ms = (time.perf_counter() - start) * 1000
+        if as_json:
+            _print_json(describe_route(result, latency_ms=latency_ms))
+        else:
+            _print_route(result)
 
 
 def register_validate(app: typer.Typer) -> None:
@@ -65,7 +83,21 @@ def register_validate(app: typer.Typer) -> None:
         as_json: _Json = False,
     ) -> None:
         """Judge whether a draft is acceptable, and show the checks behind the verdict."""
-        raise NotImplementedError("sluice validate: body to be written against router.validation")
+        from .engine import Engine, describe_verdict
+        from .text import clean
+        from .types import Draft, Query
+
+        query = Query.from_prompt(_read_prompt(prompt))
+        judged = Draft(text=clean(draft), model=model)
+        peers = [Draft(text=clean(text)) for text in peer or ()]
+        engine = Engine.load(models_root)
+        start = time.perf_counter()
+        verdict = engine.validate(query, judged, peers=peers)
+        latency_ms = (time.perf_counter() - start) * 1000
+        if as_json:
+            _print_json(describe_verdict(verdict, artifact=engine.version, latency_ms=latency_ms))
+        else:
+            _print_verdict(verdict)
 
 
 def register_models(app: typer.Typer) -> None:
@@ -84,11 +116,43 @@ def register_models(app: typer.Typer) -> None:
         root = find_models_root(models_root)
         versions = list_versions(root)
         if as_json:
-            typer.echo(json.dumps(_as_json(root, versions), indent=2))
+            _print_json(_as_json(root, versions))
         elif versions:
             _print_table(versions)
         else:
             typer.echo(f"no artifact in {root}", err=True)
+
+
+def _read_prompt(argument: str) -> str:
+    """The prompt that an argument stands for; raises InputError when there is nothing to route."""
+    from .text import clean
+
+    if argument == "-":
+        try:
+            argument = sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as exc:
+            message = f"standard input is not UTF-8 text (byte {exc.start})"
+            raise InputError(message, param="prompt") from exc
+    if not argument.strip():
+        raise InputError("the prompt is empty", param="prompt")
+    return clean(argument)  # an argument that is not UTF-8 comes with lone surrogates
+
+
+def _distinct(models: list[str] | None) -> list[str] | None:
+    """The models named, None when none were; raises InputError on an empty or repeated name."""
+    from .text import clean
+
+    if not models:
+        return None
+    for index, name in enumerate(models):
+        if not name.strip() or name in models[:index]:
+            fault = "named twice" if name.strip() else "an empty name"
+            raise InputError(f"--model {name!r} is {fault}", param="model")
+    return [clean(name) for name in models]
+
+
+def _print_json(content: dict[str, object]) -> None:
+    typer.echo(json.dumps(content, indent=2))
 
 
 def _as_json(root: Path, versions: tuple[ModelVersion, ...]) -> dict[str, object]:
@@ -105,6 +169,42 @@ def _as_json(root: Path, versions: tuple[ModelVersion, ...]) -> dict[str, object
             for entry in versions
         ],
     }
+
+
+def _print_route(result: RouteResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    prediction, plan = result.prediction, result.plan
+    console = Console(highlight=False, markup=False)
+    console.print(f"domain    {prediction.domain} ({prediction.domain_confidence:.0%})")
+    console.print(f"plan      {plan.action}: {' -> '.join(plan.models)}")
+    console.print(f"expected  quality {plan.expected_quality:.1%}, ${plan.expected_cost_usd:.6f}")
+    table = Table("model")
+    table.add_column("p(success)", justify="right")
+    table.add_column("tokens", justify="right")
+    ranked = sorted(prediction.p_success.items(), key=lambda item: -item[1])
+    for name, p in ranked:
+        table.add_row(Text(name), f"{p:.3f}", f"{prediction.output_tokens[name]:.0f}")
+    console.print(table)
+    console.print(f"artifact  {prediction.artifact}")
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False)
+    word = "accept" if verdict.accept else "reject"
+    console.print(f"{word}: p {verdict.p_acceptable:.3f}, threshold {verdict.threshold:.3f}")
+    table = Table("check", "passed", "value", "detail")
+    for check in verdict.checks:
+        passed = "-" if check.passed is None else "yes" if check.passed else "NO"
+        value = "" if check.value is None else f"{check.value:.3g}"
+        table.add_row(check.name, passed, value, Text(check.detail))
+    console.print(table)
 
 
 def _print_table(versions: tuple[ModelVersion, ...]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .artifact import Artifact, load_artifact
+from .errors import InputError
 from .planner import Planner
 from .predictor import Predictor
 from .types import Draft, Plan, Prediction, Query, Verdict
@@ -64,7 +65,11 @@ class Engine:
         models: Sequence[str] | None = None,
         target_quality: float | None = None,
     ) -> RouteResult:
-        """Predict and plan one query; `models` None means the artifact's own choice of models."""
+        """Predict and plan one query; `models` None means the artifact's own choice of models.
+
+        Raises InputError when `target_quality` is not within 0..1.
+        """
+        _check_target(target_quality)
         prediction = self._predictor.predict(query, models)
         plan = self._planner.plan(prediction, models=models, target_quality=target_quality)
         return RouteResult(prediction=prediction, plan=plan)
@@ -76,7 +81,8 @@ class Engine:
         models: Sequence[str] | None = None,
         target_quality: float | None = None,
     ) -> list[RouteResult]:
-        """`route` for each query, in order, in one pass through the encoder."""
+        """`route` for each query, in order; the predictions are made in batches."""
+        _check_target(target_quality)
         return [
             RouteResult(
                 prediction=prediction,
@@ -95,7 +101,7 @@ class Engine:
     ) -> Verdict:
         """Judge a draft, with what was to be expected of its model before it answered."""
         names = dict.fromkeys(one.model for one in (draft, *peers) if one.model is not None)
-        prediction = self._predictor.predict(query, list(names) or None)
+        prediction = self._predictor.predict(query, list(names))
         return self._validator.validate(
             query, draft, peers=peers, prediction=prediction, limits=limits
         )
@@ -138,6 +144,14 @@ def describe_verdict(verdict: Verdict, *, artifact: str, latency_ms: float) -> d
         "artifact": artifact,
         "latency_ms": round(latency_ms, _MS_DIGITS),
     }
+
+
+def _check_target(target_quality: float | None) -> None:
+    if target_quality is not None and not 0.0 <= target_quality <= 1.0:  # NaN is not within either
+        raise InputError(
+            f"target quality is {target_quality}, expected a share within 0..1",
+            param="target_quality",
+        )
 
 
 def _finite(value: float | None) -> float | None:

@@ -35,11 +35,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Roster:
-    """A set of models as the graph takes it."""
+    """A set of models as the graph takes it; the last row is the average model's."""
 
     names: tuple[str, ...]
-    theta: Floats  # [n_models, k + 1]
-    verbosity: Floats  # [n_models]
+    theta: Floats  # [n_models + 1, k + 1]
+    verbosity: Floats  # [n_models + 1]
 
 
 class Predictor:
@@ -122,11 +122,11 @@ class Predictor:
         found = self._rosters.get(names)
         if found is None:
             abilities = [self.abilities.get(name) for name in names]
-            width = len(next(iter(self.abilities.known.values())).theta) + 1
+            average = np.mean([a.vector for a in self.abilities.known.values()], axis=0)
             found = _Roster(
                 names=names,
-                theta=np.array([a.vector for a in abilities], np.float32).reshape(-1, width),
-                verbosity=np.array([a.verbosity for a in abilities], np.float32),
+                theta=np.array([*(a.vector for a in abilities), average], np.float32),
+                verbosity=np.array([*(a.verbosity for a in abilities), 0.0], np.float32),
             )
             with self._lock:
                 if len(self._rosters) >= _MAX_ROSTERS:
@@ -168,8 +168,9 @@ class Predictor:
             domain=domain,
             domain_confidence=shares[best if domain == DOMAINS[best] else DOMAINS.index(GENERAL)],
             domains=dict(zip(DOMAINS, shares, strict=True)),
-            p_success=dict(zip(roster.names, p_success[row].tolist(), strict=True)),
-            output_tokens=dict(zip(roster.names, output_tokens[row].tolist(), strict=True)),
+            p_success=dict(zip(roster.names, p_success[row, :-1].tolist(), strict=True)),
+            p_typical=float(p_success[row, -1]),
+            output_tokens=dict(zip(roster.names, output_tokens[row, :-1].tolist(), strict=True)),
             # What was not read costs the provider's tokens all the same.
             input_tokens=n_ids * max(1.0, reading.total_chars / max(read, 1)),
             embedding=embedding[row],

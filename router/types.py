@@ -130,7 +130,8 @@ def _content(content: Any, where: str) -> str:
 class Prediction:
     """What the artifact expects of a query before any model is called.
 
-    `p_success` and `output_tokens` are per model name; `domains` sums to 1; `embedding` is
+    `p_success` and `output_tokens` are per model name; `p_typical` is the chance of a model of
+    average ability, which tells how hard the query is; `domains` sums to 1; `embedding` is
     float32 [d] with unit norm; `domain` is GENERAL when the classifier abstains.
     """
 
@@ -138,6 +139,7 @@ class Prediction:
     domain_confidence: float
     domains: Mapping[str, float]
     p_success: Mapping[str, float]
+    p_typical: float
     output_tokens: Mapping[str, float]
     input_tokens: float
     embedding: Embedding = field(repr=False)

@@ -7,15 +7,18 @@ common and harmless, so such a body is read again with U+FFFD in its place.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from .errors import ApiError, bad_request
 from .refusals import parse
+from .settings import Settings
 
 __all__ = ["MAX_DEPTH", "read_body", "read_json", "read_model"]
 
@@ -32,15 +35,23 @@ _ESCAPE = re.compile(
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-async def read_model(request: Request, model: type[_Model], *, max_bytes: int) -> _Model:
-    """The request's body as `model`; raises ApiError (400, 413 or 415) on anything else."""
-    return parse(model, await read_json(request, max_bytes=max_bytes))
+async def read_model(request: Request, model: type[_Model], limits: Settings) -> _Model:
+    """The request's body as `model`; raises ApiError (400, 408, 413, 415) on anything else."""
+    return parse(model, await read_json(request, limits))
 
 
-async def read_json(request: Request, *, max_bytes: int) -> dict[str, Any]:
+async def read_json(request: Request, limits: Settings) -> dict[str, Any]:
     """The request's body, which has to be one JSON object."""
     _check_headers(request)
-    body = await read_body(request, max_bytes=max_bytes)
+    try:
+        async with asyncio.timeout(limits.body_timeout_s):
+            body = await read_body(request, max_bytes=limits.max_body_bytes)
+    except TimeoutError:
+        message = f"the body did not arrive within {limits.body_timeout_s} s"
+        headers = {"connection": "close"}
+        raise ApiError(408, message, code="request_timeout", headers=headers) from None
+    except ClientDisconnect:
+        raise bad_request("the body ended early", code="invalid_json") from None
     if not body:
         raise bad_request("the body is empty; send a JSON object", code="invalid_json")
     content = _decode(body)

@@ -18,6 +18,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (RouteRequest, ValidateRequest)
 
 BODY_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "A bad request; `param` names the field."},
+    408: {"model": ErrorReply, "description": "The body did not arrive in time."},
     413: {"model": ErrorReply, "description": "The body is too large."},
     415: {"model": ErrorReply, "description": "The body is not declared as plain JSON."},
     500: {"model": ErrorReply, "description": "A fault of the service."},

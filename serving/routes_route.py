@@ -39,7 +39,7 @@ async def route(request: Request) -> Response:
     """
     start = time.perf_counter()
     service = service_of(request)
-    wanted = await read_model(request, RouteRequest, max_bytes=service.settings.max_body_bytes)
+    wanted = await read_model(request, RouteRequest, service.settings)
     if wanted.prompts is None:
         [reply] = _plan(service, wanted, wanted.queries(), start)
         return OrjsonResponse(reply)

@@ -37,7 +37,7 @@ async def validate(request: Request) -> Response:
     """Accept or reject a draft, with a calibrated probability and the checks behind it."""
     start = time.perf_counter()
     service = service_of(request)
-    wanted = await read_model(request, ValidateRequest, max_bytes=service.settings.max_body_bytes)
+    wanted = await read_model(request, ValidateRequest, service.settings)
     limit = service.settings.max_peers
     if wanted.peers is not None and len(wanted.peers) > limit:
         message = f"'peers' holds {len(wanted.peers)} drafts, at most {limit} are taken"

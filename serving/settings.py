@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         Field(validation_alias=AliasChoices("models_root", "SLUICE_MODELS")),
     ] = None
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 4 * 1024 * 1024
+    body_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 256
     max_peers: Annotated[int, Field(ge=1, le=64)] = 8
     shutdown_timeout_s: Annotated[int, Field(ge=1, le=600)] = 10

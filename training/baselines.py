@@ -156,6 +156,7 @@ def oracle(
     if when_none_is_right not in ("cheapest", "verifier"):
         found = f"when_none_is_right is {when_none_is_right!r}"
         raise UsageError(f"{found}, expected 'cheapest' or 'verifier'", param="when_none_is_right")
+    _check(quality, cost_usd, verifier)
     best = quality.max(axis=1, keepdims=True)
     chosen = np.where(quality >= best, cost_usd, np.inf).argmin(axis=1)
     if when_none_is_right == "verifier":

@@ -1,0 +1,1 @@
+"""Validation: is this draft acceptable? Rules, final answers, agreement, learned probability."""

@@ -47,7 +47,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation.replace("-", ""))
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FinalAnswer:
     """`value` is a normal form comparable within one `kind`; `raw` is as written."""
 
@@ -56,7 +56,7 @@ class FinalAnswer:
     raw: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReadDraft:
     """A draft as read: its final answer, the reasoning before it, and whether the answer was
     marked as such (a field, a box, "the answer is") or had to be guessed from its last line."""

@@ -27,6 +27,7 @@ __all__ = [
     "DraftEvidence",
     "QueryEvidence",
     "draft_evidence",
+    "logit",
     "logprob_statistic",
     "pair_features",
     "query_evidence",
@@ -95,7 +96,7 @@ PAIR_FEATURES: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QueryEvidence:
     """What is read of a query once, for all its drafts."""
 
@@ -106,7 +107,7 @@ class QueryEvidence:
     json_wanted: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DraftEvidence:
     """What is read of one draft. `single` is float32 [len(SINGLE_FEATURES)], prediction included;
     `logprob` is the log-probability statistic of `logprob_statistic`, NaN when not given."""
@@ -174,7 +175,7 @@ def draft_evidence(
         len(distinct) / len(words) if words else math.nan,
     )
     kept = tuple(getattr(rules, name) for name in _RULES)
-    predicted = (_logit(p_success), _logit(p_typical))
+    predicted = (logit(p_success), logit(p_typical))
     return DraftEvidence(
         rules=rules,
         read=read,
@@ -195,8 +196,8 @@ def pair_features(
     value, other = one.value, peer.value
     return np.array(
         (
-            _logit(single),
-            _logit(peer_single),
+            logit(single),
+            logit(peer_single),
             value("p_success_logit"),
             other("p_success_logit"),
             value("p_typical_logit"),
@@ -294,7 +295,8 @@ def _json_wanted(query: Query) -> bool:
     return bool(wanted) and wanted is not None and wanted.get("type") in ("json_object", "json_schema")
 
 
-def _logit(p: float) -> float:
+def logit(p: float) -> float:
+    """Log-odds of a probability, clipped to 1e-4..1-1e-4; NaN stays NaN."""
     if math.isnan(p):
         return math.nan
     clipped = min(max(p, 1e-4), 1.0 - 1e-4)

@@ -39,8 +39,8 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 def address(engine: Engine) -> Iterator[tuple[str, int]]:
-    """Host and port of a real server on loopback, with small limits on body and batch."""
-    settings = Settings(max_body_bytes=200_000, max_batch=16)
+    """Host and port of a real server on loopback, with small limits on body, batch and time."""
+    settings = Settings(max_body_bytes=200_000, max_batch=16, body_timeout_s=1)
     config = uvicorn.Config(
         create_app(Service(settings, engine=engine)), log_level="warning", ws="none"
     )

@@ -376,12 +376,20 @@ def test_a_body_shorter_than_announced_leaves_the_server_well(
 ) -> None:
     said = talk(address, HEAD + b'content-length: 5000\r\n\r\n{"prompt": "hi"}', close=True)
     assert b"200 OK" not in said
+    assert b"HTTP/1.1 500" not in said
     assert http.get("/health/live").status_code == 200
 
 
-def test_a_body_longer_than_announced_is_read_to_the_announced_end(
-    address: tuple[str, int],
+def test_a_body_that_never_comes_is_not_waited_for(address: tuple[str, int]) -> None:
+    said = talk(address, HEAD + b'content-length: 5000\r\n\r\n{"prompt": ')
+    assert said.startswith(b"HTTP/1.1 408")
+    assert b'"code":"request_timeout"' in said
+
+
+def test_what_follows_the_announced_end_is_no_request(
+    address: tuple[str, int], http: httpx.Client
 ) -> None:
-    body = b'{"prompt": "hi"}'
-    said = talk(address, HEAD + b"content-length: 16\r\n\r\n" + body + b" trailing garbage")
-    assert said.startswith(b"HTTP/1.1 200")
+    body = b'{"prompt": "hi"}' + b" trailing garbage"
+    said = talk(address, HEAD + b"content-length: 16\r\n\r\n" + body, close=True)
+    assert b"HTTP/1.1 500" not in said
+    assert http.get("/health/live").status_code == 200

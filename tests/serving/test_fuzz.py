@@ -1,4 +1,4 @@
-"""Random bodies, near the documented shapes and far from them: an answer or a refusal, never 5xx."""
+"""Random bodies, near the documented shapes and far from them: answered or refused, never 5xx."""
 
 from __future__ import annotations
 

@@ -57,5 +57,5 @@ def test_a_wrong_variable_is_named(name: str, value: str, monkeypatch: pytest.Mo
 
 
 def test_a_wrong_option_is_named_as_an_option() -> None:
-    with pytest.raises(UsageError, match="^--port: "):
+    with pytest.raises(UsageError, match=r"^--port: "):
         load_settings(port=70000)

@@ -26,7 +26,7 @@ _STEP = re.compile(r"\n[ \t>#*-]{0,6}+(?:step )?\d{1,2}+[.):]")
 _DIGITS = bytes(byte if 48 <= byte <= 57 else 32 for byte in range(256))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RuleEvidence:
     """Numbers about one draft, for features and for readable checks.
 

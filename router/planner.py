@@ -1,0 +1,119 @@
+"""From a prediction to a plan: which models to ask, in what order, at what expected cost.
+
+The plan is what the cascade is expected to do; the cascade itself decides step by step, by the
+same thresholds, as evidence comes in. Pure; costs nothing but arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .abilities import Abilities
+from .artifact import Artifact
+from .errors import InputError
+from .policy import Assessment, next_step
+from .profiles import PolicyFile, Profile
+from .types import Plan, PlanAction, Prediction
+
+__all__ = ["MAX_DRAFTERS", "Planner"]
+
+MAX_DRAFTERS = 3
+_WORTH_A_TRY = 0.35  # below this chance of accepting one draft, two are made at once
+
+
+class Planner:
+    """Plans with an artifact's pooled policy."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        policy: PolicyFile | None = None,
+        abilities: Abilities | None = None,
+    ) -> None:
+        where = f"policy.json of artifact {artifact.version}"
+        self.policy = policy or PolicyFile.from_json(artifact.read_json("policy.json"), where=where)
+        self._abilities = abilities or Abilities.from_artifact(artifact)
+
+    def plan(
+        self,
+        prediction: Prediction,
+        *,
+        models: Sequence[str] | None = None,
+        target_quality: float | None = None,
+    ) -> Plan:
+        """The plan for one query.
+
+        `models`: those that may be asked, in any order; by default the policy's own chain. The
+        expected cost is NaN when a price is unknown. Raises InputError for an empty list or a
+        target outside 0..1.
+        """
+        if models is not None and not models:
+            raise InputError("'models' is empty, expected at least one name", param="models")
+        profile = self.policy.for_target(target_quality)
+        chain = self.chain(prediction, models or self.policy.chain)
+        drafters, verifier = chain[:-1], chain[-1]
+        p_verifier = prediction.p_success[verifier]
+        p_first = prediction.p_success[chain[0]]
+        before = Assessment(p_first=p_first, p_verifier=p_verifier)
+        if next_step(before, profile.thresholds, n_drafters=len(drafters)).kind == "escalate":
+            return Plan(
+                action="direct",
+                models=(verifier,),
+                expected_cost_usd=self._cost(prediction, verifier),
+                expected_quality=p_verifier,
+            )
+        return self._drafting(prediction, chain, profile, before)
+
+    def chain(self, prediction: Prediction, models: Sequence[str]) -> tuple[str, ...]:
+        """`models` as a chain: drafters from cheap to dear, then the verifier.
+
+        The verifier is the ablest model; models as dear as it can never save anything and are left
+        out. Where a price is unknown, ability stands in for it.
+        """
+        names = list(dict.fromkeys(models))
+        ability = {name: self._abilities.get(name).bias for name in names}
+        verifier = max(names, key=lambda name: (ability[name], name))
+        costs = {name: self._cost(prediction, name) for name in names}
+        known = not any(math.isnan(cost) for cost in costs.values())
+        rank = costs if known else ability
+        cheaper = [n for n in names if n != verifier and rank[n] < rank[verifier]]
+        if len(cheaper) > MAX_DRAFTERS:
+            best = sorted(cheaper, key=lambda n: (-prediction.p_success[n], rank[n]))
+            cheaper = best[:MAX_DRAFTERS]
+        return (*sorted(cheaper, key=lambda n: (rank[n], n)), verifier)
+
+    def _drafting(
+        self,
+        prediction: Prediction,
+        chain: tuple[str, ...],
+        profile: Profile,
+        before: Assessment,
+    ) -> Plan:
+        expected = profile.expect(before.gain)
+        costs = [self._cost(prediction, name) for name in chain]
+        action: PlanAction = "draft"
+        if len(chain) == 2:
+            cost = costs[0] + (1.0 - expected.accepted_first) * costs[-1]
+        elif expected.accepted_first >= _WORTH_A_TRY:
+            later = costs[1] + (1.0 - expected.accepted_later) * costs[-1]
+            cost = costs[0] + (1.0 - expected.accepted_first) * later
+        else:
+            action = "consensus"
+            cost = costs[0] + costs[1] + (1.0 - expected.accepted_pair) * costs[-1]
+        return Plan(
+            action=action,
+            models=chain,
+            expected_cost_usd=cost,
+            expected_quality=min(1.0, expected.retention * before.p_verifier),
+        )
+
+    def _cost(self, prediction: Prediction, model: str) -> float:
+        ability = self._abilities.get(model)
+        if ability.input_cost is None or ability.output_cost is None:
+            return math.nan
+        tokens_out = prediction.output_tokens[model]
+        return (
+            prediction.input_tokens * ability.input_cost + tokens_out * ability.output_cost
+        ) / 1e6

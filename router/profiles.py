@@ -1,0 +1,120 @@
+"""Calibrated policies on file: for a target retention, the thresholds that keep it.
+
+`policy.json` of an artifact holds the pooled profiles; `sluice calibrate` writes files of the same
+form for one chain of models. A profile also says what to expect of it, by how large the predicted
+gain of escalating is: the shares accepted after one draft and later, and the retention.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import ArtifactDamagedError, InputError
+from .policy import Thresholds
+from .validation.recalibration import Recalibration
+
+__all__ = ["Expectation", "PolicyFile", "Profile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What a profile did on calibration prompts whose predicted gain was at most `gain`.
+
+    `accepted_first`: share accepted after one draft. `accepted_later`: share of the others
+    accepted after further drafts. `accepted_pair`: share accepted when two drafts are made at
+    once. `retention`: quality of its answers / quality of the verifier's.
+    """
+
+    gain: float
+    accepted_first: float
+    accepted_later: float
+    accepted_pair: float
+    retention: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Thresholds for one target. `certified` tells whether a risk bound holds at `delta`, on
+    `n_labels` independent prompts; without one they are a point estimate."""
+
+    target: float
+    thresholds: Thresholds
+    expectations: tuple[Expectation, ...]
+    certified: bool
+    delta: float | None
+    n_labels: int
+
+    def expect(self, gain: float) -> Expectation:
+        """The expectation for a predicted gain."""
+        index = bisect_left([one.gain for one in self.expectations], gain)
+        return self.expectations[min(index, len(self.expectations) - 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyFile:
+    """Profiles by target, ascending, for `chain`; with the recalibration they were chosen under
+    (None: the artifact's own)."""
+
+    chain: tuple[str, ...]
+    profiles: tuple[Profile, ...]
+    recalibration: Recalibration | None = None
+
+    def for_target(self, target: float | None) -> Profile:
+        """The profile that keeps at least `target`; the strictest when none reaches it, and the
+        one at .98 by default."""
+        wanted = 0.98 if target is None else target
+        if not 0.0 <= wanted <= 1.0:
+            raise InputError(
+                f"'target_quality' is {wanted}, expected 0..1", param="target_quality"
+            )
+        reaching = [one for one in self.profiles if one.target >= wanted - 1e-9]
+        return reaching[0] if reaching else self.profiles[-1]
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored; infinite thresholds become the strings "inf" and "-inf"."""
+        stored = asdict(self)
+        for profile in stored["profiles"]:
+            profile["thresholds"] = {
+                name: value if math.isfinite(value) else str(value)
+                for name, value in profile["thresholds"].items()
+            }
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], *, where: str) -> PolicyFile:
+        """Read what `to_json` wrote; ArtifactDamagedError naming `where` when it is something
+        else."""
+        try:
+            recalibration = stored.get("recalibration")
+            return cls(
+                chain=tuple(stored["chain"]),
+                profiles=tuple(_profile(one) for one in _ascending(stored["profiles"])),
+                recalibration=recalibration
+                and Recalibration(**{k: tuple(v) for k, v in recalibration.items()}),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as exc:
+            raise ArtifactDamagedError(
+                f"{where} is not a policy file of Sluice ({type(exc).__name__}: {exc}); write it "
+                "with 'sluice calibrate' or export the artifact again"
+            ) from exc
+
+
+def _ascending(profiles: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if not profiles:
+        raise ValueError("no profiles")
+    return sorted(profiles, key=lambda one: float(one["target"]))
+
+
+def _profile(stored: Mapping[str, Any]) -> Profile:
+    return Profile(
+        target=float(stored["target"]),
+        thresholds=Thresholds(**{k: float(v) for k, v in stored["thresholds"].items()}),
+        expectations=tuple(Expectation(**one) for one in stored["expectations"]),
+        certified=bool(stored["certified"]),
+        delta=None if stored["delta"] is None else float(stored["delta"]),
+        n_labels=int(stored["n_labels"]),
+    )

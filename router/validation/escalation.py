@@ -1,0 +1,65 @@
+"""Evidence on the verifier: what it would make of the query, now that drafts are known.
+
+Drafts that disagree tell of a hard query, on which the verifier fails more often too; escalating
+such a query costs the same and buys less. The first draft of the vector is the one that would be
+accepted, the second its strongest peer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from ..types import Embedding
+from .agreement import Agreement
+from .features import DraftEvidence, QueryEvidence, logit
+
+__all__ = ["ESCALATION_FEATURES", "escalation_features"]
+
+_KINDS: Final = ("choice", "number", "expression", "literal", "json", "code", "text", "none")
+ESCALATION_FEATURES: Final = (
+    "verifier_success_logit",
+    "draft_success_logit",
+    "p_typical_logit",
+    "single_logit",
+    "peer_single_logit",
+    "pair_logit",
+    "peer_pair_logit",
+    "same_answer",
+    *(f"kind_{kind}" for kind in _KINDS),
+    "n_options",
+    "query_log_chars",
+)
+
+
+def escalation_features(
+    asked: QueryEvidence,
+    evidence: Sequence[DraftEvidence],
+    agreements: Sequence[Agreement | None],
+    single_logits: Sequence[float],
+    pair_logits: Sequence[float],
+    *,
+    p_verifier: float,
+) -> tuple[Embedding, int, int | None]:
+    """(float32 [len(ESCALATION_FEATURES)], number of the best draft, number of its peer)."""
+    ranked = sorted(range(len(evidence)), key=lambda i: (-pair_logits[i], i))
+    first = ranked[0]
+    second = ranked[1] if len(ranked) > 1 else None
+    draft, agreement = evidence[first], agreements[first]
+    vector = (
+        logit(p_verifier),
+        draft.value("p_success_logit"),
+        draft.value("p_typical_logit"),
+        single_logits[first],
+        math.nan if second is None else single_logits[second],
+        math.nan if second is None else pair_logits[first],
+        math.nan if second is None else pair_logits[second],
+        math.nan if agreement is None else float(agreement.same),
+        *(draft.value(f"kind_{kind}") for kind in _KINDS),
+        draft.value("n_options"),
+        asked.log_chars,
+    )
+    return np.array(vector, dtype=np.float32), first, second

@@ -1,0 +1,135 @@
+"""The last step from evidence to probability: a small logistic layer over the graphs' logits.
+
+It is where token log-probabilities come in, which only some providers give, and where a
+deployment's own outcomes correct what was learned elsewhere: `sluice calibrate` refits these few
+weights, with the shipped ones as the prior. Formula: p = sigmoid(w . x), x as listed per head.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import InputError
+
+__all__ = [
+    "HEADS",
+    "UNCHANGED",
+    "Recalibration",
+    "logprob_logit",
+    "pair_inputs",
+    "sigmoid",
+    "single_inputs",
+    "verifier_inputs",
+]
+
+HEADS: Final = {
+    "single": ("logit", "logit_with_logprob", "logprob", "has_logprob", "one"),
+    "pair": (
+        "logit",
+        "logit_with_logprob",
+        "logprob",
+        "peer_logprob_same",
+        "peer_logprob_other",
+        "has_logprob",
+        "has_logprob_same",
+        "one",
+    ),
+    "verifier": ("logit", "logprob", "peer_logprob", "same", "has_logprob", "one"),
+}
+"""The inputs of each head, in order."""
+
+_MAX_LOGIT: Final = 9.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalibration:
+    """Weights of the three heads, in the order of HEADS."""
+
+    single: tuple[float, ...]
+    pair: tuple[float, ...]
+    verifier: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for head, names in HEADS.items():
+            weights = getattr(self, head)
+            if len(weights) != len(names) or not all(map(math.isfinite, weights)):
+                raise InputError(
+                    f"recalibration head '{head}' needs {len(names)} finite weights "
+                    f"({', '.join(names)}), found {len(weights)}",
+                    param=head,
+                )
+
+    def apply(self, head: str, inputs: tuple[float, ...]) -> float:
+        """The probability of one head for inputs made by the function of its name."""
+        weights: tuple[float, ...] = getattr(self, head)
+        return sigmoid(sum(w * x for w, x in zip(weights, inputs, strict=True)))
+
+
+UNCHANGED: Final = Recalibration(
+    single=(1.0, -0.6, 0.45, 0.0, 0.0),
+    pair=(1.0, -0.3, 0.35, 0.25, -0.15, 0.0, 0.0, 0.0),
+    verifier=(1.0, 0.08, 0.05, 0.0, 0.0, 0.0),
+)
+"""Leaves probabilities as the graphs give them where no log-probabilities are known; where they
+are, they carry most of the weight."""
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow."""
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    grown = math.exp(x)
+    return grown / (1.0 + grown)
+
+
+def logprob_logit(logprob: float) -> float:
+    """The log-odds of the probability exp(logprob), clipped to +-9; NaN stays NaN."""
+    if math.isnan(logprob):
+        return math.nan
+    p = math.exp(min(logprob, -1e-6))
+    return max(-_MAX_LOGIT, min(_MAX_LOGIT, math.log(p + 1e-12) - math.log1p(-p + 1e-12)))
+
+
+def single_inputs(logit: float, logprob: float) -> tuple[float, ...]:
+    """Inputs of head "single" from the graph's logit and the draft's log-probability."""
+    x = logprob_logit(logprob)
+    if math.isnan(x):
+        return (logit, 0.0, 0.0, 0.0, 1.0)
+    return (logit, logit, x, 1.0, 1.0)
+
+
+def pair_inputs(
+    logit: float, logprob: float, peer_logprob: float, *, same: bool
+) -> tuple[float, ...]:
+    """Inputs of head "pair": the peer's log-probability counts for or against."""
+    x, peer = logprob_logit(logprob), logprob_logit(peer_logprob)
+    has = not math.isnan(x)
+    peer = 0.0 if math.isnan(peer) else peer
+    return (
+        logit,
+        logit if has else 0.0,
+        x if has else 0.0,
+        peer if same else 0.0,
+        0.0 if same else peer,
+        float(has),
+        float(has and same),
+        1.0,
+    )
+
+
+def verifier_inputs(
+    logit: float, logprob: float, peer_logprob: float, *, same: bool
+) -> tuple[float, ...]:
+    """Inputs of head "verifier": an unsure draft tells of a hard query."""
+    x, peer = logprob_logit(logprob), logprob_logit(peer_logprob)
+    has = not math.isnan(x)
+    return (
+        logit,
+        x if has else 0.0,
+        0.0 if math.isnan(peer) else peer,
+        float(same),
+        float(has),
+        1.0,
+    )
