@@ -13,14 +13,20 @@ from typing import Literal, Protocol
 
 from .errors import CascadeExhaustedError, InputError, UpstreamError
 from .policy import Assessment, Step, Thresholds, next_step
-from .predictor import Predictor
 from .providers import Provider
-from .types import Draft, Query
+from .types import Draft, Prediction, Query
 from .validation.features import QueryEvidence, query_evidence
 from .validation.recalibration import Recalibration
 from .validation.validator import Validator
 
-__all__ = ["ArtifactJudge", "CascadeAction", "CascadeResult", "Judge", "run_cascade"]
+__all__ = [
+    "ArtifactJudge",
+    "CascadeAction",
+    "CascadeResult",
+    "Judge",
+    "Predicts",
+    "run_cascade",
+]
 
 CascadeAction = Literal["accepted", "consensus", "escalated", "direct"]
 
@@ -37,12 +43,20 @@ class Judge(Protocol):
         ...
 
 
+class Predicts(Protocol):
+    """What a judge needs of a predictor; replay also has one that recalls recorded predictions."""
+
+    def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
+        """The prediction for one query and these models."""
+        ...
+
+
 class ArtifactJudge:
     """The production judge: an artifact's predictor and validator."""
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: Predicts,
         validator: Validator,
         *,
         recalibration: Recalibration | None = None,

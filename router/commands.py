@@ -6,6 +6,7 @@ Heavy imports (numpy, onnxruntime) stay inside the functions, so that `sluice --
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -180,7 +181,9 @@ def _print_route(result: RouteResult) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"domain    {prediction.domain} ({prediction.domain_confidence:.0%})")
     console.print(f"plan      {plan.action}: {' -> '.join(plan.models)}")
-    console.print(f"expected  quality {plan.expected_quality:.1%}, ${plan.expected_cost_usd:.6f}")
+    known = math.isfinite(plan.expected_cost_usd)
+    cost = f"${plan.expected_cost_usd:.6f}" if known else "cost unknown"
+    console.print(f"expected  quality {plan.expected_quality:.1%}, {cost}")
     table = Table("model")
     table.add_column("p(success)", justify="right")
     table.add_column("tokens", justify="right")

@@ -57,11 +57,16 @@ class WordPieceEncoder:
     @classmethod
     def from_file(cls, path: Path) -> WordPieceEncoder:
         """Load from a `tokenizer.json`; raises ArtifactDamagedError for one of another kind."""
+        return cls.from_bytes(path.read_bytes(), where=str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, where: str = "tokenizer.json") -> WordPieceEncoder:
+        """As `from_file`, from the bytes of the file."""
         try:
-            vocabulary = json.loads(path.read_bytes())["model"]["vocab"]
+            vocabulary = json.loads(content)["model"]["vocab"]
         except (ValueError, KeyError, TypeError) as exc:
             raise ArtifactDamagedError(
-                f"{path} holds no WordPiece vocabulary ({type(exc).__name__}); restore it or "
+                f"{where} holds no WordPiece vocabulary ({type(exc).__name__}); restore it or "
                 "export the artifact again"
             ) from exc
         return cls(vocabulary)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from .artifact import Artifact, load_artifact
-from .errors import InputError
 from .planner import Planner
 from .predictor import Predictor
 from .types import Draft, Plan, Prediction, Query, Verdict
@@ -42,7 +41,7 @@ class Engine:
     def __init__(self, artifact: Artifact) -> None:
         self._version = artifact.version
         self._predictor = Predictor(artifact)
-        self._planner = Planner(artifact)
+        self._planner = Planner(artifact, abilities=self._predictor.abilities)
         self._validator = Validator(artifact)
 
     @classmethod
@@ -69,7 +68,6 @@ class Engine:
 
         Raises InputError when `target_quality` is not within 0..1.
         """
-        _check_target(target_quality)
         prediction = self._predictor.predict(query, models)
         plan = self._planner.plan(prediction, models=models, target_quality=target_quality)
         return RouteResult(prediction=prediction, plan=plan)
@@ -82,7 +80,6 @@ class Engine:
         target_quality: float | None = None,
     ) -> list[RouteResult]:
         """`route` for each query, in order; the predictions are made in batches."""
-        _check_target(target_quality)
         return [
             RouteResult(
                 prediction=prediction,
@@ -118,7 +115,7 @@ def describe_route(result: RouteResult, *, latency_ms: float) -> dict[str, Any]:
         "plan": {
             "action": plan.action,
             "models": list(plan.models),
-            "expected_cost_usd": round(plan.expected_cost_usd, _COST_DIGITS),
+            "expected_cost_usd": _finite(plan.expected_cost_usd, _COST_DIGITS),
             "expected_quality": round(plan.expected_quality, _P_DIGITS),
         },
         "artifact": prediction.artifact,
@@ -146,14 +143,6 @@ def describe_verdict(verdict: Verdict, *, artifact: str, latency_ms: float) -> d
     }
 
 
-def _check_target(target_quality: float | None) -> None:
-    if target_quality is not None and not 0.0 <= target_quality <= 1.0:  # NaN is not within either
-        raise InputError(
-            f"target quality is {target_quality}, expected a share within 0..1",
-            param="target_quality",
-        )
-
-
-def _finite(value: float | None) -> float | None:
-    """`value` where JSON has a number for it; NaN, "nothing to judge", is null."""
-    return None if value is None or not math.isfinite(value) else round(value, _P_DIGITS)
+def _finite(value: float | None, digits: int = _P_DIGITS) -> float | None:
+    """`value` where JSON has a number for it; NaN ("unknown", "nothing to judge") is null."""
+    return None if value is None or not math.isfinite(value) else round(value, digits)

@@ -43,7 +43,7 @@ class _Reply(BaseModel):
 class PlanReply(_Reply):
     action: Literal["draft", "consensus", "direct"]
     models: list[str] = Field(description="In the order in which they are asked.")
-    expected_cost_usd: float
+    expected_cost_usd: float | None = Field(description="Null when a price is not known.")
     expected_quality: float
 
 

@@ -87,6 +87,28 @@ def register_evaluate(app: typer.Typer) -> None:
         artifact: _Artifact = None,
         models_root: _ModelsRoot = _MODELS_ROOT,
         report: _Report = _REPORTS / "evaluate",
+        work: Annotated[
+            Path | None,
+            typer.Option(
+                help="What `sluice train` left here judges, out of fold; default: .sluice/train "
+                "where that is and no --artifact or --chain is given, else the artifact judges.",
+                show_default=False,
+            ),
+        ] = None,
+        chain: Annotated[
+            str | None,
+            typer.Option(
+                help="Models to route between, drafters first: a,b,c. Default: found in the data.",
+                show_default=False,
+            ),
+        ] = None,
+        source: Annotated[
+            list[str] | None,
+            typer.Option(help="Only outcomes of this source (repeatable).", show_default=False),
+        ] = None,
+        quick: Annotated[
+            bool, typer.Option("--quick", help="Fewer splits and samples; for a first look.")
+        ] = False,
         seed: _Seed = 0,
         as_json: _Json = False,
     ) -> None:
@@ -98,6 +120,10 @@ def register_evaluate(app: typer.Typer) -> None:
             artifact=artifact,
             models_root=models_root,
             report=report,
+            work=work,
+            chain=chain.split(",") if chain else (),
+            sources=source or (),
+            quick=quick,
             seed=seed,
             as_json=as_json,
         )

@@ -2,9 +2,9 @@
 
 A `ReplaySet` is one chain of models on the prompts that all of them answered. `RecordedProvider`
 gives the recorded answers to `router.cascade.run_cascade`; the judge is the production one, or
-one whose models have not seen the prompt (`FoldJudge`). `collect_stages` asks that judge for the
-evidence of every stage once, so that thresholds can be searched over arrays; a test holds the
-search and the cascade to the same decisions.
+one whose models have not seen the prompt (evaluation/crossfit.py). `collect_stages` asks that judge
+for the evidence of every stage once, so that thresholds can be searched over arrays; a test holds
+the search and the cascade to the same decisions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from router.cascade import CascadeResult, Judge, run_cascade
-from router.errors import DataError, UpstreamError
+from router.errors import DataError, UpstreamError, UsageError
 from router.policy import Assessment, Thresholds
 from router.types import Draft, Query
 
@@ -66,16 +66,17 @@ def replay_set(
     prices: Mapping[str, tuple[float, float]],
     sources: Sequence[str],
 ) -> ReplaySet:
-    """The prompts of `sources` that every model of `chain` answered.
+    """The prompts of `sources` that every model of `chain` answered, each with a label.
 
-    `prices` are USD per 1M tokens, (input, output). Token counts are the recorded ones where there
-    are any, else characters / 4. Raises DataError when no prompt has all the models.
+    Costs are the recorded ones where there are any; else `prices` (USD per 1M tokens, input and
+    output) times the recorded token counts or, without those, characters / 4. Raises DataError
+    when no prompt has all the models, UsageError when a model has neither costs nor a price.
     """
-    names = ("source", "model", "prompt", "response", "output_tokens", "confidence")
-    columns = {name: outcomes.column(name) for name in names}
+    columns = {n: outcomes.column(n) for n in ("source", "model", "prompt", "response")}
+    numbers = {n: outcomes.column(n) for n in ("output_tokens", "cost_usd", "confidence")}
     wanted = {model: position for position, model in enumerate(chain)}
     found: dict[int, list[int]] = {}
-    inside = np.isin(columns["source"].astype(str), list(sources))
+    inside = np.isin(columns["source"].astype(str), list(sources)) & ~np.isnan(outcomes.labels)
     for index in np.flatnonzero(inside):
         position = wanted.get(columns["model"][index])
         if position is not None:
@@ -90,7 +91,7 @@ def replay_set(
     for i, row in enumerate(rows):
         answers = []
         for j, index in enumerate(row):
-            draft = _draft(columns, int(index), prices[chain[j]])
+            draft = _draft(columns, numbers, int(index), prices.get(chain[j]))
             costs[i, j] = draft.cost_usd or 0.0
             answers.append(draft)
         drafts.append(tuple(answers))
@@ -107,22 +108,37 @@ def replay_set(
 
 
 def _draft(
-    columns: Mapping[str, npt.NDArray[Any]], index: int, price: tuple[float, float]
+    columns: Mapping[str, npt.NDArray[Any]],
+    numbers: Mapping[str, npt.NDArray[Any]],
+    index: int,
+    price: tuple[float, float] | None,
 ) -> Draft:
-    text = str(columns["response"][index] or "")
+    text, model = str(columns["response"][index] or ""), str(columns["model"][index])
+    tokens, cost, confidence = (
+        _number(numbers[name][index]) for name in ("output_tokens", "cost_usd", "confidence")
+    )
     n_in = max(1, round(len(str(columns["prompt"][index])) / _CHARS_PER_TOKEN))
-    recorded, confidence = columns["output_tokens"][index], columns["confidence"][index]
-    estimated = max(1, round(len(text) / _CHARS_PER_TOKEN))
-    n_out = estimated if recorded is None or np.isnan(recorded) else int(recorded)
-    known = confidence is not None and not np.isnan(confidence)
+    n_out = max(1, round(len(text) / _CHARS_PER_TOKEN)) if tokens is None else int(tokens)
+    if cost is None and price is None:
+        raise UsageError(
+            f"no price is known for {model!r} and its outcomes have no cost_usd; give one of the two",
+            param="prices",
+        )
+    if cost is None and price is not None:
+        cost = (n_in * price[0] + n_out * price[1]) / 1e6
     return Draft(
         text=text,
-        model=str(columns["model"][index]),
-        logprobs=(min(float(confidence), 0.0),) if known else None,
+        model=model,
+        logprobs=None if confidence is None else (min(confidence, 0.0),),
         input_tokens=n_in,
         output_tokens=n_out,
-        cost_usd=(n_in * price[0] + n_out * price[1]) / 1e6,
+        cost_usd=cost,
     )
+
+
+def _number(value: Any) -> float | None:
+    """None for what is unknown."""
+    return None if value is None or np.isnan(value) else float(value)
 
 
 class RecordedProvider:
@@ -163,8 +179,7 @@ class Stages:
     """The evidence of every stage of one replay set, and what each way out is worth and costs.
 
     `gain` float64 [n, n_drafters + 1]: the gain of escalating before any draft, after the first,
-    after the second ... `quality` and `cost_usd` [n, n_drafters + 2]: of accepting after 1, 2, ...
-    drafts (column 0: straight to the verifier). `assessed` has the assessments themselves.
+    after the second ... `assessed` has the assessments themselves.
     """
 
     gain: Floats

@@ -75,8 +75,8 @@ class _Nodes:
                 left, right = numbered, numbered + 1
                 numbered += 2
                 pending += [node["left_child"], node["right_child"]]
-                missing_left = int(node["default_left"] and node["missing_type"] == "NaN")
                 limit = _round_down(float(node["threshold"]))
+                missing_left = int(_missing_goes_left(node))
                 feature = int(node["split_feature"])
                 row = (tree_id, index, feature, limit, "BRANCH_LEQ", left, right, missing_left)
                 self.rows.append(row)
@@ -102,9 +102,17 @@ class _Nodes:
         }
 
 
+def _missing_goes_left(node: dict[str, Any]) -> bool:
+    """Where a booster sends NaN: a feature without NaN in training treats it as zero."""
+    if node["missing_type"] == "NaN":
+        return bool(node["default_left"])
+    return 0.0 <= float(node["threshold"])
+
+
 def _round_down(value: float) -> float:
     """The largest float32 that is not above `value`."""
-    rounded = np.float32(value)
+    limits = np.finfo(np.float32)
+    rounded = np.float32(min(max(value, float(limits.min)), float(limits.max)))
     if float(rounded) > value:
         rounded = np.nextafter(rounded, np.float32(-np.inf))
     return float(rounded)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from router.engine import Engine, describe_verdict
+from router.engine import Engine, describe_route, describe_verdict
 from router.errors import InputError
 from router.types import Check, Draft, Query, Verdict
 
@@ -60,4 +60,10 @@ def test_measures_without_a_number_are_null_in_json() -> None:
     described = describe_verdict(verdict, artifact="v1", latency_ms=0.12345)
     assert [check["value"] for check in described["checks"]] == [None, None]
     assert described["p_acceptable"] == 0.123457
+    json.dumps(described, allow_nan=False)
+
+
+def test_a_cost_that_is_not_known_is_null_in_json(engine: Engine) -> None:
+    described = describe_route(engine.route(QUERY, models=["nobody-knows"]), latency_ms=1.0)
+    assert described["plan"]["expected_cost_usd"] is None
     json.dumps(described, allow_nan=False)

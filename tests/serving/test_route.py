@@ -31,6 +31,7 @@ async def test_a_prompt_is_predicted_and_planned(client: httpx.AsyncClient) -> N
     assert all(0 <= p <= 1 for p in reply.p_success.values())
     assert reply.plan.models
     assert set(reply.plan.models) <= set(MODELS)
+    assert reply.plan.expected_cost_usd is not None
     assert reply.plan.expected_cost_usd > 0
     assert 0 <= reply.plan.expected_quality <= 1
     assert reply.latency_ms > 0
@@ -98,3 +99,8 @@ async def test_the_same_prompt_gets_the_same_answer(client: httpx.AsyncClient) -
     ]
     del first["latency_ms"], second["latency_ms"]
     assert first == second
+
+
+async def test_a_cost_that_cannot_be_known_is_null(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/route", json={"prompt": "hi", "models": ["nobody-knows"]})
+    assert RouteReply.model_validate(response.json()).plan.expected_cost_usd is None

@@ -1,0 +1,248 @@
+"""`sluice evaluate`: recorded outcomes, replayed through the production cascade, as a report.
+
+Either what `sluice train` left to be measured by judges every prompt with models that have not
+seen it, or an artifact judges outcomes that it was not trained on. The parts are in evaluation/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from router.artifact import load_artifact
+from router.errors import ArtifactError, UsageError
+from router.predictor import Predictor
+from router.validation.validator import Validator
+
+from .domain_texts import DomainTexts, read_domain_texts
+from .evaluation.bench import ArtifactBench, Bench, CrossfitBench
+from .evaluation.benchmarks import Line, Prices, benchmark_lines, find_lines, line_for_chain
+from .evaluation.crossfit import Crossfit, load_crossfit
+from .evaluation.evidence import gather_evidence
+from .evaluation.reporting import Reporter, open_reporter
+from .evaluation.sections import (
+    Effort,
+    Measured,
+    domain_section,
+    policy_sections,
+    success_section,
+    validation_section,
+)
+from .outcomes import Outcomes, read_outcomes
+from .report import Report, Section, write_report
+from .splits import group_prompts
+
+__all__ = ["run"]
+
+DEFAULT_WORK = Path(".sluice/train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judging:
+    """Who judges, and how that reads in the report."""
+
+    bench: Bench
+    crossfit: Crossfit | None
+    predictor: Predictor | None
+    told: str
+
+
+def run(
+    *,
+    data: Sequence[Path],
+    artifact: str | None = None,
+    models_root: Path | None = None,
+    report: Path,
+    work: Path | None = None,
+    chain: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    quick: bool = False,
+    seed: int = 0,
+    as_json: bool = False,
+) -> None:
+    """Evaluate and write the report folder; figures for people or, with `as_json`, for programs.
+
+    Raises UsageError for options that contradict each other, DataError when there is nothing to
+    measure, ArtifactError when an artifact is asked for and cannot be used.
+    """
+    if work is not None and artifact is not None:
+        raise UsageError("--work and --artifact exclude each other: name who is to judge", param="work")
+    if len(chain) == 1:
+        raise UsageError("--chain needs a drafter and a verifier: a,b", param="chain")
+    with open_reporter() as reporter:
+        reporter.say("reading outcomes")
+        outcomes = read_outcomes(list(data), revised_prompts="rename")
+        if sources:
+            outcomes = _only(outcomes, sources)
+        judging = _judging(outcomes, work, artifact, models_root, chain)
+        reporter.say(f"{len(outcomes):,} outcomes of {outcomes.n_prompts:,} prompts; {judging.told}")
+        done = Measured(
+            folder=report,
+            seed=seed,
+            effort=Effort.quick() if quick else Effort(),
+            reporter=reporter,
+        )
+        (report / "figures").mkdir(parents=True, exist_ok=True)
+        _measure(done, outcomes, judging, chain, sources, _domain_texts(data))
+        index = write_report(_report(done, outcomes, judging), report)
+        (report / "headline.json").write_text(
+            json.dumps(done.headline, indent=1) + "\n", encoding="utf-8"
+        )
+        _summarise(done, reporter)
+        reporter.say(f"report: {index}")
+    if as_json:
+        typer.echo(json.dumps(done.headline))
+
+
+def _measure(
+    done: Measured,
+    outcomes: Outcomes,
+    judging: _Judging,
+    chain: Sequence[str],
+    sources: Sequence[str],
+    texts: DomainTexts | None,
+) -> None:
+    lines = _lines(outcomes, judging.predictor, chain, sources)
+    evidence = [
+        gather_evidence(
+            line, outcomes, judging.bench, progress=done.reporter.bar(f"replay: {line.name}")
+        )
+        for line in lines
+    ]
+    policy_sections(done, evidence, judging.bench, judging.predictor)
+    validation_section(done, outcomes, judging.bench, evidence, judging.crossfit)
+    if judging.crossfit is not None:
+        success_section(done, outcomes, judging.crossfit)
+    if judging.predictor is not None:
+        domain_section(done, outcomes, judging.predictor, texts)
+
+
+def _judging(
+    outcomes: Outcomes,
+    work: Path | None,
+    artifact: str | None,
+    models_root: Path | None,
+    chain: Sequence[str],
+) -> _Judging:
+    """Cross-fitted where that is asked for or at hand, else by the artifact."""
+    at_hand = (DEFAULT_WORK / "crossfit").is_dir() and artifact is None and not chain
+    if work is not None or at_hand:
+        folder = work or DEFAULT_WORK
+        crossfit = load_crossfit(folder, outcomes)
+        return _Judging(
+            bench=CrossfitBench(crossfit, outcomes),
+            crossfit=crossfit,
+            predictor=_predictor(models_root),
+            told=f"judged out of fold by {folder / 'crossfit'}",
+        )
+    loaded = load_artifact(models_root, artifact)
+    predictor = Predictor(loaded)
+    bench = ArtifactBench(predictor, Validator(loaded), outcomes, _groups(outcomes))
+    told = f"judged by artifact {loaded.version}; only fair on prompts it was not trained on"
+    return _Judging(bench=bench, crossfit=None, predictor=predictor, told=told)
+
+
+def _predictor(models_root: Path | None) -> Predictor | None:
+    """The current artifact's predictor, for domains and nearest neighbours; None without one."""
+    try:
+        return Predictor(load_artifact(models_root))
+    except ArtifactError:
+        return None
+
+
+def _lines(
+    outcomes: Outcomes,
+    predictor: Predictor | None,
+    chain: Sequence[str],
+    sources: Sequence[str],
+) -> list[Line]:
+    """The chain asked for, else the published lines, else what can be found in the data."""
+    prices = _prices(outcomes, predictor)
+    if chain:
+        return [line_for_chain(chain, outcomes, prices, sources=sources)]
+    known = benchmark_lines(outcomes)
+    return known or find_lines(outcomes, _mean_costs(outcomes, prices), prices)
+
+
+def _prices(outcomes: Outcomes, predictor: Predictor | None) -> Prices:
+    """USD per 1M tokens of the models whose price the artifact knows."""
+    if predictor is None:
+        return {}
+    known = {name: predictor.abilities.get(name) for name in outcomes.models}
+    return {
+        name: (one.input_cost, one.output_cost)
+        for name, one in known.items()
+        if one.input_cost is not None and one.output_cost is not None
+    }
+
+
+def _mean_costs(outcomes: Outcomes, prices: Prices) -> dict[str, float]:
+    """Mean recorded cost of an answer, else a price per token for comparison's sake."""
+    cost, model = outcomes.column("cost_usd"), outcomes.column("model")
+    found = {}
+    for name in outcomes.models:
+        own = cost[(model == name) & ~np.isnan(cost)]
+        if len(own):
+            found[name] = float(own.mean())
+        elif name in prices:
+            found[name] = sum(prices[name]) * 300 / 1e6
+    return found
+
+
+def _groups(outcomes: Outcomes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The group of each row: rewordings and repeats of one question together."""
+    prompts, keys = outcomes.column("prompt"), outcomes.column("group_key")
+    origins = outcomes.column("source")
+    first: dict[str, int] = {}
+    for index, prompt in enumerate(prompts):
+        first.setdefault(str(prompt), index)
+    rows = list(first.values())
+    found = group_prompts(
+        list(first), [keys[i] for i in rows], sources=[str(origins[i]) for i in rows]
+    )
+    group = dict(zip(first, found.tolist(), strict=True))
+    return np.array([group[str(prompt)] for prompt in prompts], dtype=np.int64)
+
+
+def _only(outcomes: Outcomes, sources: Sequence[str]) -> Outcomes:
+    for name in sources:
+        outcomes.by_source(name)  # says so where there is none such
+    return outcomes.filter(np.isin(outcomes.column("source").astype(str), list(sources)))
+
+
+def _domain_texts(data: Sequence[Path]) -> DomainTexts | None:
+    for folder in data:
+        path = folder / "domain.parquet"
+        if folder.is_dir() and path.is_file():
+            return read_domain_texts(path)
+    return None
+
+
+def _report(done: Measured, outcomes: Outcomes, judging: _Judging) -> Report:
+    n = f"{len(outcomes):,} outcomes of {outcomes.n_prompts:,} prompts"
+    summary = (
+        f"{n} from {len(outcomes.sources)} sources, {judging.told}. Seed {done.seed}, "
+        f"{done.effort.n_splits} splits. Intervals are 95% bootstrap intervals over groups of "
+        "prompts; n counts prompts or drafts."
+    )
+    sections: list[Section] = done.sections
+    return Report(title="Evaluation", sections=sections, summary=summary)
+
+
+def _summarise(done: Measured, reporter: Reporter) -> None:
+    """A line for each policy row, and what else is most asked for."""
+    for row in done.headline.get("policy", []):
+        retention, saving = row["retention"][0], row["saving"][0]
+        bar = "" if row["bar"] is None else f", bar {row['bar']:.0%} {'met' if row['met'] else 'missed'}"
+        reporter.say(
+            f"{row['line']} at {row['target']:.2f}: saves {saving:.1%}, retention {retention:.4f}{bar}"
+        )
+    for row in done.headline.get("routellm", []):
+        reporter.say(f"{row['source']}: APGR {row['APGR'][0]:.3f} (bar {row['bar']:.2f})")
+    for row in done.headline.get("domains", []):
+        reporter.say(f"domains, {row['texts']}: macro-F1 {row['macro-F1'][0]:.3f}")

@@ -1,0 +1,1 @@
+"""The parts of `sluice evaluate`: evidence by replay, choices by split, and the report's tables."""

@@ -1,0 +1,154 @@
+"""The predictor's files of an artifact: graph, abilities, tokenizer, golden inputs."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from router.abilities import prior_features
+from router.text import read_query
+from router.encoder import WordPieceEncoder, pad
+from router.types import Query
+
+from .fit_predictor import FittedPredictor
+from .list_prices import LIST_PRICES
+from .predictor_graph import build_graph
+
+__all__ = ["GOLDEN_TEXTS", "abilities_json", "all_aliases", "pack_arrays", "predictor_files"]
+
+Floats64 = npt.NDArray[np.float64]
+_LEAST_LABELS = 100  # a model with fewer has no ability of its own
+_RIDGE = 4.0
+
+GOLDEN_TEXTS = (
+    "What is the capital of France?",
+    "",
+    "write a python function that reverses a linked list, pls",
+    "A train leaves at 9:40 and travels 210 km at 84 km/h. If it stops twice for 7.5 minutes, "
+    "when does it arrive?",
+    "Which of the following is true of beta blockers?\nA. They raise heart rate\nB. They lower "
+    "blood pressure\nC. They treat infections\nD. None of these",
+    "Überse­tze bitte: 今日はいい天気ですね 🙂 — naïve façade",
+    "SELECT name FROM users WHERE id IN (1, 2, 3); -- why is this slow? " * 60,
+)
+
+
+def predictor_files(
+    fitted: FittedPredictor, aliases: Mapping[str, str]
+) -> dict[str, bytes]:
+    """predictor.onnx, abilities.json, tokenizer.json and golden.npz, by name.
+
+    `aliases` maps any name a model goes by to the canonical one.
+    """
+    abilities = abilities_json(fitted, aliases)
+    graph = build_graph(fitted.weights)
+    tokenizer = fitted.weights.table.tokenizer
+    return {
+        "predictor.onnx": graph,
+        "abilities.json": (
+            json.dumps(abilities, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        ).encode(),
+        "tokenizer.json": tokenizer,
+        "golden.npz": pack_arrays(_golden(graph, abilities, tokenizer)),
+    }
+
+
+def abilities_json(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[str, Any]:
+    """The content of abilities.json: abilities, other names, and the prior for new models."""
+    k = fitted.theta.shape[1]
+    entries: dict[str, Any] = {}
+    vectors, features = [], []
+    for row, name in enumerate(fitted.models):
+        if fitted.n_labels[row] < _LEAST_LABELS or not np.isfinite(fitted.bias[row]):
+            continue
+        cost = LIST_PRICES.get(name, (None, None))
+        vector = [*fitted.theta[row], fitted.bias[row], fitted.verbosity[row]]
+        vectors.append(vector)
+        features.append(prior_features(name, *cost))
+        rounded = [round(float(value), 5) for value in vector]
+        entries[name] = {
+            "theta": rounded[:k],
+            "bias": rounded[k],
+            "verbosity": rounded[k + 1],
+            "input_cost": cost[0],
+            "output_cost": cost[1],
+            "n_labels": int(fitted.n_labels[row]),
+        }
+    weights, covariance = _prior(np.array(features), np.array(vectors, dtype=np.float64))
+    return {
+        "k": k,
+        "abilities": entries,
+        "aliases": {
+            alias: name
+            for alias, name in sorted(aliases.items())
+            if name in entries and alias != name
+        },
+        "prior": {
+            "weights": np.round(weights, 5).tolist(),
+            "covariance": np.round(covariance, 6).tolist(),
+        },
+    }
+
+
+def _prior(features: Floats64, vectors: Floats64) -> tuple[Floats64, Floats64]:
+    """Ridge from `prior_features` to [theta, bias, verbosity], and the residuals' covariance.
+
+    weights float64 [f, k + 2]; covariance [k + 1, k + 1], shrunk a little to its diagonal. The
+    constant is not penalised.
+    """
+    penalty = _RIDGE * np.eye(features.shape[1])
+    penalty[0, 0] = 1e-6
+    weights = np.linalg.solve(features.T @ features + penalty, features.T @ vectors)
+    rest = (vectors - features @ weights)[:, :-1]
+    covariance = np.atleast_2d(np.cov(rest, rowvar=False, bias=True))
+    diagonal = np.diag(np.diag(covariance))
+    return weights, 0.8 * covariance + 0.2 * diagonal + 1e-4 * np.eye(len(covariance))
+
+
+def _golden(graph: bytes, abilities: Mapping[str, Any], tokenizer: bytes) -> dict[str, Any]:
+    """Golden texts, what the graph is fed for them, and what it answers."""
+    import onnxruntime as ort
+
+    encoder = WordPieceEncoder.from_bytes(tokenizer)
+    readings = [read_query(Query.from_prompt(text)) for text in GOLDEN_TEXTS]
+    some = list(abilities["abilities"].values())[:3]
+    feeds = {
+        "token_ids": pad([encoder.encode_reading(reading) for reading in readings]),
+        "shape": np.stack([reading.shape for reading in readings]),
+        "theta": np.array([[*a["theta"], a["bias"]] for a in some], dtype=np.float32),
+        "verbosity": np.array([a["verbosity"] for a in some], dtype=np.float32),
+    }
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, feeds), strict=True))
+    arrays: dict[str, Any] = {"texts": np.array(GOLDEN_TEXTS)}
+    arrays |= {f"predictor.in.{name}": value for name, value in feeds.items()}
+    # Rounded, so that the last bits of another processor's arithmetic do not name a new version.
+    arrays |= {f"predictor.out.{name}": np.round(v, 4) for name, v in outputs.items()}
+    return arrays
+
+
+def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]] | Mapping[str, Any]) -> bytes:
+    """An .npz whose bytes depend on nothing but the arrays: no clock, names in order."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            content = io.BytesIO()
+            np.save(content, np.asarray(arrays[name]), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content.getvalue())
+    return out.getvalue()
+
+
+def all_aliases(raw_names: Sequence[str], aliases: Mapping[str, str]) -> dict[str, str]:
+    """Every raw name of the outcomes and every known alias, to its canonical name."""
+    return {**{name: aliases.get(name, name) for name in raw_names}, **aliases}

@@ -1,0 +1,216 @@
+"""The predictor as one ONNX graph, written node by node so that its bytes are the same each time.
+
+Inputs: token_ids int64 [batch, length] (0 pads), shape float32 [batch, s], theta float32
+[n_models, k + 1], verbosity float32 [n_models]. Outputs: embedding [batch, d], domains
+[batch, 10], p_success [batch, n_models], output_tokens [batch, n_models], item [batch, k + 1].
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from router.domains import DOMAINS
+from router.text import SHAPE_FEATURES
+
+from .domain_head import DomainHead
+from .success_head import CLIP, MASS_SCALE, FeatureMap
+from .vocabulary import StaticTable
+
+__all__ = ["PredictorWeights", "build_graph"]
+
+Floats = npt.NDArray[np.float32]
+_OPSET = 17
+_IR_VERSION = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorWeights:
+    """All that the graph holds. Lengths: log tokens = x @ `length` [D] + bias + verbosity."""
+
+    table: StaticTable
+    domain: DomainHead
+    temperature: float  # the domain logits are divided by it
+    abstain_below: float
+    items: FeatureMap
+    length: Floats
+    length_bias: float
+
+
+class _Graph:
+    """Collects nodes and constants under readable names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, op: str, inputs: list[str], outputs: str | list[str], **attributes: Any) -> Any:
+        from onnx import helper
+
+        names = [outputs] if isinstance(outputs, str) else outputs
+        self.nodes.append(helper.make_node(op, inputs, names, name=names[0], **attributes))
+        return outputs
+
+
+def build_graph(weights: PredictorWeights) -> bytes:
+    """The ONNX file's bytes; the same weights give the same bytes."""
+    from onnx import TensorProto, checker, helper
+
+    graph = _Graph()
+    _pool(graph, weights)
+    _domains(graph, weights)
+    _items(graph, weights.items)
+    _models(graph, weights)
+    k1 = weights.items.linear.shape[1] - weights.items.clusters
+    d, s = weights.table.rows.shape[1], len(SHAPE_FEATURES)
+    real, whole = TensorProto.FLOAT, TensorProto.INT64
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "predictor",
+            [
+                helper.make_tensor_value_info("token_ids", whole, ["batch", "length"]),
+                helper.make_tensor_value_info("shape", real, ["batch", s]),
+                helper.make_tensor_value_info("theta", real, ["n_models", k1]),
+                helper.make_tensor_value_info("verbosity", real, ["n_models"]),
+            ],
+            [
+                helper.make_tensor_value_info("embedding", real, ["batch", d]),
+                helper.make_tensor_value_info("domains", real, ["batch", len(DOMAINS)]),
+                helper.make_tensor_value_info("p_success", real, ["batch", "n_models"]),
+                helper.make_tensor_value_info("output_tokens", real, ["batch", "n_models"]),
+                helper.make_tensor_value_info("item", real, ["batch", k1]),
+            ],
+            initializer=graph.constants,
+        ),
+        producer_name="sluice",
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+    )
+    about = {
+        "abstain_below": repr(float(weights.abstain_below)),
+        "domains": json.dumps(list(DOMAINS)),
+        "shape": json.dumps(list(SHAPE_FEATURES)),
+    }
+    helper.set_model_props(model, about)
+    checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _pool(graph: _Graph, weights: PredictorWeights) -> None:
+    """mean, mean_d [batch, d], own [batch, r], mass [batch, 1] and the unit embedding.
+
+    Two poolings of one table at once: columns 0 and 1 of `pool` carry the rows' int8 scale.
+    """
+    table, domain = weights.table, weights.domain
+    columns = [table.weights * table.scale, domain.weights * table.scale]
+    columns += [table.weights, domain.weights]
+    graph.constant("rows", table.rows)
+    graph.constant("own_rows", domain.own)
+    graph.constant("pool", np.stack(columns, axis=1).astype(np.float32))
+    graph.constant("halves", np.array([2, 2], dtype=np.int64))
+    graph.constant("ones", np.array([1, 1], dtype=np.int64))
+    graph.constant("axis1", np.array([1], dtype=np.int64))
+    graph.constant("axis2", np.array([2], dtype=np.int64))
+    graph.constant("tiny", np.array(1e-6, dtype=np.float32))
+    graph.add("Gather", ["pool", "token_ids"], "w_rows")
+    graph.add("Transpose", ["w_rows"], "w", perm=[0, 2, 1])
+    graph.add("Split", ["w", "halves"], ["w_scaled", "w_plain"], axis=1)
+    graph.add("Gather", ["rows", "token_ids"], "row8")
+    graph.add("Cast", ["row8"], "row", to=1)
+    graph.add("MatMul", ["w_scaled", "row"], "sums")
+    graph.add("ReduceSum", ["w_plain", "axis2"], "mass_raw", keepdims=1)
+    graph.add("Max", ["mass_raw", "tiny"], "masses")
+    graph.add("Div", ["sums", "masses"], "means")
+    graph.add("Split", ["means", "ones"], ["mean_3", "mean_d3"], axis=1)
+    graph.add("Squeeze", ["mean_3", "axis1"], "mean")
+    graph.add("Squeeze", ["mean_d3", "axis1"], "mean_d")
+    graph.add("Split", ["w_plain", "ones"], ["w_unused", "w_own"], axis=1)
+    graph.add("Split", ["masses", "ones"], ["mass_3", "mass_d3"], axis=1)
+    graph.add("Squeeze", ["mass_3", "axis1"], "mass")
+    graph.add("Gather", ["own_rows", "token_ids"], "own_row")
+    graph.add("MatMul", ["w_own", "own_row"], "own_sum")
+    graph.add("Div", ["own_sum", "mass_d3"], "own_3")
+    graph.add("Squeeze", ["own_3", "axis1"], "own")
+    graph.add("ReduceL2", ["mean"], "norm_raw", axes=[1], keepdims=1)
+    graph.add("Max", ["norm_raw", "tiny"], "norm")
+    graph.add("Div", ["mean", "norm"], "embedding")
+
+
+def _domains(graph: _Graph, weights: PredictorWeights) -> None:
+    domain = weights.domain
+    graph.constant("d_w1", domain.w1)
+    graph.constant("d_c1", domain.c1)
+    graph.constant("d_w2", (domain.w2 / weights.temperature).astype(np.float32))
+    graph.constant("d_c2", (domain.c2 / weights.temperature).astype(np.float32))
+    graph.add("Concat", ["mean_d", "own", "shape"], "u", axis=1)
+    graph.add("Gemm", ["u", "d_w1", "d_c1"], "d_hidden_raw")
+    graph.add("Relu", ["d_hidden_raw"], "d_hidden")
+    graph.add("Gemm", ["d_hidden", "d_w2", "d_c2"], "d_logits")
+    graph.add("Softmax", ["d_logits"], "domains", axis=1)
+
+
+def _items(graph: _Graph, items: FeatureMap) -> None:
+    """FeatureMap.items, operation by operation."""
+    k1 = items.linear.shape[1] - items.clusters
+    graph.constant("mass_scale", np.array(MASS_SCALE, dtype=np.float32))
+    graph.constant("linear", items.linear)
+    graph.constant("linear_bias", items.linear_bias)
+    graph.constant("sizes", np.array([k1, items.clusters], dtype=np.int64))
+    graph.constant("from0", np.array([0], dtype=np.int64))
+    graph.constant("to_local", np.array([items.local_axes], dtype=np.int64))
+    graph.constant("local_mean", items.local_mean)
+    graph.constant("local_scale", items.local_scale)
+    graph.constant("low", np.array(-CLIP, dtype=np.float32))
+    graph.constant("high", np.array(CLIP, dtype=np.float32))
+    graph.constant("experts", items.experts)
+    graph.constant("expert_bias", items.expert_bias)
+    graph.constant("expert_shape", np.array([-1, items.clusters, k1], dtype=np.int64))
+    graph.add("Sqrt", ["mass"], "root")
+    graph.add("Div", ["root", "mass_scale"], "size")
+    graph.add("Mul", ["mean", "size"], "scaled")
+    graph.add("Concat", ["mean", "scaled", "shape"], "x", axis=1)
+    graph.add("Gemm", ["x", "linear", "linear_bias"], "common")
+    graph.add("Split", ["common", "sizes"], ["item_common", "gate_logits"], axis=1)
+    graph.add("Softmax", ["gate_logits"], "gate", axis=1)
+    graph.add("Slice", ["scaled", "from0", "to_local", "axis1"], "leading")
+    graph.add("Concat", ["leading", "shape"], "local_raw", axis=1)
+    graph.add("Sub", ["local_raw", "local_mean"], "local_off")
+    graph.add("Mul", ["local_off", "local_scale"], "local_unit")
+    graph.add("Clip", ["local_unit", "low", "high"], "local")
+    graph.add("Gemm", ["local", "experts", "expert_bias"], "expert_flat")
+    graph.add("Reshape", ["expert_flat", "expert_shape"], "expert")
+    graph.add("Unsqueeze", ["gate", "axis1"], "gate_row")
+    graph.add("MatMul", ["gate_row", "expert"], "mixed_3")
+    graph.add("Squeeze", ["mixed_3", "axis1"], "mixed")
+    graph.add("Add", ["item_common", "mixed"], "item")
+
+
+def _models(graph: _Graph, weights: PredictorWeights) -> None:
+    """p = sigmoid([a, 1] . [theta, c] - b), tokens = exp(x . length + verbosity)."""
+    k = weights.items.linear.shape[1] - weights.items.clusters - 1
+    graph.constant("item_sizes", np.array([k, 1], dtype=np.int64))
+    graph.constant("length", weights.length.reshape(-1, 1).astype(np.float32))
+    graph.constant("length_bias", np.array([weights.length_bias], dtype=np.float32))
+    graph.constant("most", np.array(11.5, dtype=np.float32))  # e^11.5: about 100,000 tokens
+    graph.constant("least", np.array(0.0, dtype=np.float32))
+    graph.add("Split", ["item", "item_sizes"], ["a", "b"], axis=1)
+    graph.add("Split", ["theta", "item_sizes"], ["direction", "offset"], axis=1)
+    graph.add("Transpose", ["offset"], "offset_row", perm=[1, 0])
+    graph.add("Sub", ["offset_row", "b"], "ease")
+    graph.add("Gemm", ["a", "direction", "ease"], "p_logits", transB=1)
+    graph.add("Sigmoid", ["p_logits"], "p_success")
+    graph.add("Gemm", ["x", "length", "length_bias"], "log_length")
+    graph.add("Add", ["log_length", "verbosity"], "log_tokens_raw")
+    graph.add("Clip", ["log_tokens_raw", "least", "most"], "log_tokens")
+    graph.add("Exp", ["log_tokens"], "output_tokens")
