@@ -77,10 +77,15 @@ SHAPE_FEATURES: Final = (
 
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?", re.ASCII)
 _MAX_NUMBERS: Final = 64  # numbers past these are not looked at
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d")
 _SYMBOLS = re.compile(r"[^\w\s]")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
-_OPTION_LINE = re.compile(r"^[ \t]*\(?[A-J][).:]\s", re.MULTILINE)
+# Begins with a literal, so that the scan for it is a memchr; the text gets a "\n" in front.
+_OPTION_LINE = re.compile(r"\n[ \t]*\(?[A-J][).:](?=\s)")
+_ASCII: Final = "".join(map(chr, range(128)))
+_DIGIT_BYTES: Final = "".join(_DIGITS.findall(_ASCII)).encode()
+_SYMBOL_BYTES: Final = "".join(_SYMBOLS.findall(_ASCII)).encode()
+_PHRASES: Final = tuple(_SAYS.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,17 +145,26 @@ def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
     n = max(len(read), 1)
     lower = read.lower()
     words = lower.split()
-    numbers = _NUMBER.findall(read)[:_MAX_NUMBERS]
+    # Deleting bytes runs at memory speed; patterns are left for what is not ASCII.
+    plain = read.encode("ascii", "ignore")
+    n_digits = n_ascii_digits = len(plain) - len(plain.translate(None, _DIGIT_BYTES))
+    n_symbols = len(plain) - len(plain.translate(None, _SYMBOL_BYTES))
+    n_other = len(read) - len(plain)
+    if n_other:
+        other = "".join(_NON_ASCII.findall(read))
+        n_digits += len(_DIGITS.findall(other))
+        n_symbols += len(_SYMBOLS.findall(other))
+    numbers = _NUMBER.findall(read)[:_MAX_NUMBERS] if n_ascii_digits else []
     values = [float(number.replace(",", "")) for number in numbers if len(number) < 15]
     return np.array(
         (
             math.log1p(total_chars) / 10.0,
             math.log1p(read.count("\n")) / 5.0,
-            sum(map(len, _DIGITS.findall(read))) / n,
-            len(_SYMBOLS.findall(read)) / n,
+            n_digits / n,
+            n_symbols / n,
             read.count(" ") / n,
-            0.0 if read.isascii() else sum(map(len, _NON_ASCII.findall(read))) / n,
-            min(len(_OPTION_LINE.findall(read)), 10) / 10.0,
+            n_other / n,
+            min(len(_OPTION_LINE.findall("\n" + read)), 10) / 10.0,
             1.0 if "```" in read else 0.0,
             min(read.count("?"), 5) / 5.0,
             min(read.count("\\") + read.count("$"), 10) / 10.0,
@@ -162,9 +176,9 @@ def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
             1.0 if any(value % 1.0 for value in values) else 0.0,
             math.log1p(max(values, default=0.0)) / 20.0,
             math.log1p(read.count(",")) / 4.0,
-            min(sum(map(len, words)) / max(len(words), 1), 12.0) / 12.0,
+            min(len("".join(words)) / max(len(words), 1), 12.0) / 12.0,
             len(set(words)) / max(len(words), 1),
-            *(math.log1p(lower.count(phrase)) / 2.0 for phrase in _SAYS.values()),
+            *[math.log1p(lower.count(phrase)) / 2.0 for phrase in _PHRASES],
         ),
         dtype=np.float32,
     )

@@ -41,10 +41,6 @@ def register_train(app: typer.Typer) -> None:
     @app.command()
     def train(
         data: _Data,
-        version: Annotated[
-            str | None,
-            typer.Option("--name", help="Name of the new version.", show_default=False),
-        ] = None,
         models_root: _ModelsRoot = _MODELS_ROOT,
         work: Annotated[
             Path, typer.Option(help="Folder for checkpoints, from which a run resumes.")
@@ -59,6 +55,14 @@ def register_train(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
+        created: Annotated[
+            str | None,
+            typer.Option(
+                help="ISO 8601 date to write into the manifest; fixed by default, so that two "
+                "runs are identical.",
+                show_default=False,
+            ),
+        ] = None,
         seed: _Seed = 0,
         as_json: _Json = False,
     ) -> None:
@@ -67,7 +71,7 @@ def register_train(app: typer.Typer) -> None:
 
         run(
             data=data,
-            version=version,
+            created=created,
             models_root=models_root,
             work=work,
             resume=resume,
@@ -136,12 +140,20 @@ def register_calibrate(app: typer.Typer) -> None:
     @app.command()
     def calibrate(
         data: _Data,
+        chain: Annotated[
+            str,
+            typer.Option(help="Models, drafters first, verifier last: a,b,c.", show_default=False),
+        ],
         target_quality: Annotated[
             float, typer.Option(min=0.0, max=1.0, help="Retention to keep.")
         ] = 0.98,
         delta: Annotated[
             float, typer.Option(min=0.0, max=1.0, help="Accepted risk of falling below it.")
         ] = 0.05,
+        source: Annotated[
+            list[str] | None,
+            typer.Option(help="Only outcomes of this source (repeatable).", show_default=False),
+        ] = None,
         artifact: _Artifact = None,
         models_root: _ModelsRoot = _MODELS_ROOT,
         report: _Report = _REPORTS / "calibrate",
@@ -153,6 +165,8 @@ def register_calibrate(app: typer.Typer) -> None:
 
         run(
             data=data,
+            chain=chain.split(","),
+            sources=source or (),
             target_quality=target_quality,
             delta=delta,
             artifact=artifact,

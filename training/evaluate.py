@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from router.artifact import load_artifact
-from router.errors import ArtifactError, UsageError
+from router.errors import ArtifactError, DataError, UsageError
 from router.predictor import Predictor
 from router.validation.validator import Validator
 
@@ -24,6 +24,7 @@ from .evaluation.bench import ArtifactBench, Bench, CrossfitBench
 from .evaluation.benchmarks import Line, Prices, benchmark_lines, find_lines, line_for_chain
 from .evaluation.crossfit import Crossfit, load_crossfit
 from .evaluation.evidence import gather_evidence
+from .evaluation.lookups import known_prices, prompt_groups
 from .evaluation.reporting import Reporter, open_reporter
 from .evaluation.sections import (
     Effort,
@@ -35,7 +36,6 @@ from .evaluation.sections import (
 )
 from .outcomes import Outcomes, read_outcomes
 from .report import Report, Section, write_report
-from .splits import group_prompts
 
 __all__ = ["run"]
 
@@ -71,7 +71,9 @@ def run(
     measure, ArtifactError when an artifact is asked for and cannot be used.
     """
     if work is not None and artifact is not None:
-        raise UsageError("--work and --artifact exclude each other: name who is to judge", param="work")
+        raise UsageError(
+            "--work and --artifact exclude each other: name who is to judge", param="work"
+        )
     if len(chain) == 1:
         raise UsageError("--chain needs a drafter and a verifier: a,b", param="chain")
     with open_reporter() as reporter:
@@ -80,7 +82,9 @@ def run(
         if sources:
             outcomes = _only(outcomes, sources)
         judging = _judging(outcomes, work, artifact, models_root, chain)
-        reporter.say(f"{len(outcomes):,} outcomes of {outcomes.n_prompts:,} prompts; {judging.told}")
+        reporter.say(
+            f"{len(outcomes):,} outcomes of {outcomes.n_prompts:,} prompts; {judging.told}"
+        )
         done = Measured(
             folder=report,
             seed=seed,
@@ -108,12 +112,17 @@ def _measure(
     texts: DomainTexts | None,
 ) -> None:
     lines = _lines(outcomes, judging.predictor, chain, sources)
-    evidence = [
-        gather_evidence(
-            line, outcomes, judging.bench, progress=done.reporter.bar(f"replay: {line.name}")
-        )
-        for line in lines
-    ]
+    evidence = []
+    for line in lines:
+        bar = done.reporter.bar(f"replay: {line.name}")
+        try:
+            evidence.append(gather_evidence(line, outcomes, judging.bench, progress=bar))
+        except DataError as exc:
+            if len(lines) == 1:
+                raise
+            done.reporter.say(f"left out {line.name}: {exc}")
+    if not evidence:
+        raise DataError("no line has prompts that all its models answered; name a --chain that has")
     policy_sections(done, evidence, judging.bench, judging.predictor)
     validation_section(done, outcomes, judging.bench, evidence, judging.crossfit)
     if judging.crossfit is not None:
@@ -142,7 +151,7 @@ def _judging(
         )
     loaded = load_artifact(models_root, artifact)
     predictor = Predictor(loaded)
-    bench = ArtifactBench(predictor, Validator(loaded), outcomes, _groups(outcomes))
+    bench = ArtifactBench(predictor, Validator(loaded), outcomes, prompt_groups(outcomes))
     told = f"judged by artifact {loaded.version}; only fair on prompts it was not trained on"
     return _Judging(bench=bench, crossfit=None, predictor=predictor, told=told)
 
@@ -162,23 +171,11 @@ def _lines(
     sources: Sequence[str],
 ) -> list[Line]:
     """The chain asked for, else the published lines, else what can be found in the data."""
-    prices = _prices(outcomes, predictor)
+    prices = known_prices(outcomes, predictor)
     if chain:
         return [line_for_chain(chain, outcomes, prices, sources=sources)]
     known = benchmark_lines(outcomes)
     return known or find_lines(outcomes, _mean_costs(outcomes, prices), prices)
-
-
-def _prices(outcomes: Outcomes, predictor: Predictor | None) -> Prices:
-    """USD per 1M tokens of the models whose price the artifact knows."""
-    if predictor is None:
-        return {}
-    known = {name: predictor.abilities.get(name) for name in outcomes.models}
-    return {
-        name: (one.input_cost, one.output_cost)
-        for name, one in known.items()
-        if one.input_cost is not None and one.output_cost is not None
-    }
 
 
 def _mean_costs(outcomes: Outcomes, prices: Prices) -> dict[str, float]:
@@ -192,21 +189,6 @@ def _mean_costs(outcomes: Outcomes, prices: Prices) -> dict[str, float]:
         elif name in prices:
             found[name] = sum(prices[name]) * 300 / 1e6
     return found
-
-
-def _groups(outcomes: Outcomes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The group of each row: rewordings and repeats of one question together."""
-    prompts, keys = outcomes.column("prompt"), outcomes.column("group_key")
-    origins = outcomes.column("source")
-    first: dict[str, int] = {}
-    for index, prompt in enumerate(prompts):
-        first.setdefault(str(prompt), index)
-    rows = list(first.values())
-    found = group_prompts(
-        list(first), [keys[i] for i in rows], sources=[str(origins[i]) for i in rows]
-    )
-    group = dict(zip(first, found.tolist(), strict=True))
-    return np.array([group[str(prompt)] for prompt in prompts], dtype=np.int64)
 
 
 def _only(outcomes: Outcomes, sources: Sequence[str]) -> Outcomes:
@@ -237,11 +219,11 @@ def _report(done: Measured, outcomes: Outcomes, judging: _Judging) -> Report:
 def _summarise(done: Measured, reporter: Reporter) -> None:
     """A line for each policy row, and what else is most asked for."""
     for row in done.headline.get("policy", []):
-        retention, saving = row["retention"][0], row["saving"][0]
-        bar = "" if row["bar"] is None else f", bar {row['bar']:.0%} {'met' if row['met'] else 'missed'}"
-        reporter.say(
-            f"{row['line']} at {row['target']:.2f}: saves {saving:.1%}, retention {retention:.4f}{bar}"
-        )
+        kept, saved = row["retention"][0], row["saving"][0]
+        verdict = "met" if row["met"] else "missed"
+        bar = "" if row["bar"] is None else f", bar {row['bar']:.0%} {verdict}"
+        name = f"{row['line']} at {row['target']:.2f}"
+        reporter.say(f"{name}: saves {saved:.1%}, retention {kept:.4f}{bar}")
     for row in done.headline.get("routellm", []):
         reporter.say(f"{row['source']}: APGR {row['APGR'][0]:.3f} (bar {row['bar']:.2f})")
     for row in done.headline.get("domains", []):

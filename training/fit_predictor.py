@@ -160,7 +160,7 @@ def out_of_fold(
     """
     table = distil_vocabulary(cache=work)
     data = collect(outcomes, table, aliases=aliases, exclude_sources=exclude_sources, cache=work)
-    found = fold_logits(data, table, folds=folds, work=work, settings=settings, say=say)
+    found, _ = fold_logits(data, table, folds=folds, work=work, settings=settings, say=say)
     return found if logits else np.asarray(0.5 * (1.0 + np.tanh(0.5 * found)), dtype=np.float32)
 
 
@@ -173,18 +173,21 @@ def fold_logits(
     settings: SuccessSettings | None = None,
     labels: Floats | None = None,
     say: Report = lambda _: None,
-) -> Floats:
-    """Out-of-fold logits of every row, float32 [rows]; `labels` stands in for data.labels."""
+) -> tuple[Floats, Floats]:
+    """Out-of-fold logits of every row's model and of the average model, float32 [rows] each.
+
+    `labels` stands in for data.labels.
+    """
     chosen = settings or SuccessSettings()
     fold = data.folds(folds, _SEED)[data.row_prompt]
     pooled = None
-    out = np.full(len(data.row_prompt), np.nan, dtype=np.float32)
+    out = np.full((2, len(data.row_prompt)), np.nan, dtype=np.float32)
     key = _key(data, chosen, folds, labels)
     for number in range(folds):
         kept = work / f"fold-{key}-{number}.npy" if work else None
         at = fold == number
         if kept is not None and kept.is_file():
-            out[at] = np.load(kept)
+            out[:, at] = np.load(kept)
             continue
         say(f"fold {number + 1} of {folds}")
         pooled = pooled or pool(data.texts, table)
@@ -192,10 +195,12 @@ def fold_logits(
         items = head.features.items(*pooled, data.texts.shape)
         a, b = items[:, :-1][data.row_prompt[at]], items[:, -1][data.row_prompt[at]]
         model = data.row_model[at]
-        out[at] = np.einsum("nk,nk->n", a, head.theta[model]) - b + head.bias[model]
+        out[0, at] = np.einsum("nk,nk->n", a, head.theta[model]) - b + head.bias[model]
+        known = head.n_labels > 0
+        out[1, at] = a @ head.theta[known].mean(axis=0) - b + head.bias[known].mean()
         if kept is not None:
-            np.save(kept, out[at])
-    return out
+            np.save(kept, out[:, at])
+    return out[0], out[1]
 
 
 def _key(

@@ -74,8 +74,12 @@ class _Pairs:
 
 def fit_validators(
     rows: DraftRows, *, n_folds: int, seed: int, report: Callable[[str], None]
-) -> tuple[ValidatorFit, list[ValidatorFit]]:
-    """(the fit on all trainable rows, the fits that each leave one fold out)."""
+) -> tuple[ValidatorFit, list[ValidatorFit], Floats, Floats]:
+    """Fits on all trainable rows, and fits that each leave one fold out.
+
+    Also out-of-fold P(right) of the sampled drafts beside their peers, and whether they were
+    right, float64 [n_pairs] each.
+    """
     chosen = _balanced(rows, np.flatnonzero(rows.may_train), _MAX_ROWS_PER_SOURCE, seed)
     singles = [
         _boost("single", rows.single[kept], rows.correct[kept], seed)
@@ -104,7 +108,8 @@ def fit_validators(
         pair=_fit_pair(data, rows, pairs, np.ones(len(folds), dtype=bool), seed),
         escalation=_fit_escalation(escalation, np.ones(len(escalation.fold), dtype=bool), seed),
     )
-    return final, fits
+    pair_p = 1.0 / (1.0 + np.exp(-_out_of_fold(pair_boosters, data[0], folds)))
+    return final, fits, pair_p, rows.correct[pairs.one].astype(np.float64)
 
 
 def fit_validator(

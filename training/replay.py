@@ -77,7 +77,7 @@ def replay_set(
     wanted = {model: position for position, model in enumerate(chain)}
     found: dict[int, list[int]] = {}
     inside = np.isin(columns["source"].astype(str), list(sources)) & ~np.isnan(outcomes.labels)
-    for index in np.flatnonzero(inside):
+    for index in np.flatnonzero(inside).tolist():
         position = wanted.get(columns["model"][index])
         if position is not None:
             found.setdefault(int(outcomes.prompt_codes[index]), [-1] * len(chain))[position] = index
@@ -121,7 +121,7 @@ def _draft(
     n_out = max(1, round(len(text) / _CHARS_PER_TOKEN)) if tokens is None else int(tokens)
     if cost is None and price is None:
         raise UsageError(
-            f"no price is known for {model!r} and its outcomes have no cost_usd; give one of the two",
+            f"no price is known for {model!r}, and its outcomes have no cost_usd; give either",
             param="prices",
         )
     if cost is None and price is not None:

@@ -64,7 +64,11 @@ def benchmark_lines(outcomes: Outcomes) -> list[Line]:
             if models.issuperset(drafters)
             for order in itertools.permutations(drafters)
         ]
-        if not chains or not sources.issuperset(entry["sources"]) or entry["verifier"] not in models:
+        if (
+            not chains
+            or not sources.issuperset(entry["sources"])
+            or entry["verifier"] not in models
+        ):
             continue
         line = Line(
             name=entry["name"],
@@ -87,8 +91,9 @@ def line_for_chain(
             f"no outcomes of {', '.join(unknown)}; the files hold {', '.join(outcomes.models[:20])}"
         )
     *drafters, verifier = chain
+    where = f"{sources[0]}: " if len(sources) == 1 else ""
     return Line(
-        name=" + ".join(drafters) + f" -> {verifier}",
+        name=f"{where}{' + '.join(drafters)} -> {verifier}",
         sources=tuple(sources) or outcomes.sources,
         chains=tuple((*order, verifier) for order in itertools.permutations(drafters)),
         prices=prices,
@@ -100,31 +105,35 @@ def find_lines(outcomes: Outcomes, costs: Mapping[str, float], prices: Prices) -
     """For each source: its two cheapest models that are any good, and the best model above them.
 
     `costs`: mean USD an answer of each model. Models that answered fewer than 200 prompts of the
-    source, or lie more than a third below its best, are left out.
+    source, or whose accuracy is below two thirds of its best, are left out.
     """
-    labelled = ~np.isnan(outcomes.labels)
-    source, model = outcomes.column("source"), outcomes.column("model")
-    lines = []
+    found = []
     for name in outcomes.sources:
-        rows = labelled & (source == name)
-        names, codes = np.unique(model[rows].astype(str), return_inverse=True)
-        counts = np.bincount(codes)
-        mean = np.bincount(codes, outcomes.labels[rows]) / counts
-        usable = [i for i in range(len(names)) if counts[i] >= _FEWEST_PROMPTS and names[i] in costs]
-        if len(usable) < 2:
+        accuracy = {m: a for m, a in _accuracy(outcomes, name).items() if m in costs}
+        if not accuracy:
             continue
-        best = max(usable, key=lambda i: mean[i])
-        cheaper = sorted(
-            (i for i in usable if costs[names[i]] < costs[names[best]] and mean[i] > mean[best] * 2 / 3),
-            key=lambda i: costs[names[i]],
-        )[:2]
-        if cheaper:
-            chain = [*(str(names[i]) for i in cheaper), str(names[best])]
-            found = line_for_chain(chain, outcomes, prices, sources=(name,))
-            lines.append(found)
-    if not lines:
+        best = max(accuracy, key=lambda model: (accuracy[model], -costs[model]))
+        good = [
+            m for m, a in accuracy.items() if costs[m] < costs[best] and a * 3 > accuracy[best] * 2
+        ]
+        cheapest = sorted(good, key=costs.__getitem__)[:2]
+        if cheapest:
+            found.append(line_for_chain([*cheapest, best], outcomes, prices, sources=(name,)))
+    if not found:
         raise DataError(
             "no source has two models with 200 labelled prompts and known prices in common, so "
             "there is nothing to route between; name a chain with --chain, or add cost_usd"
         )
-    return lines
+    return found
+
+
+def _accuracy(outcomes: Outcomes, source: str) -> dict[str, float]:
+    """Mean label of each model with enough labels in the source."""
+    rows = ~np.isnan(outcomes.labels) & (outcomes.column("source") == source)
+    names, codes = np.unique(outcomes.column("model")[rows].astype(str), return_inverse=True)
+    counts = np.bincount(codes, minlength=len(names))
+    total = np.bincount(codes, outcomes.labels[rows], minlength=len(names))
+    mean = total / np.maximum(counts, 1)
+    return {
+        str(name): float(mean[i]) for i, name in enumerate(names) if counts[i] >= _FEWEST_PROMPTS
+    }

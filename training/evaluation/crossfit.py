@@ -1,8 +1,8 @@
-"""What `sluice train` leaves to be measured by: predictions and validators that never saw a prompt.
+"""What `sluice train` leaves to measure by: predictions and validators that never saw a prompt.
 
-`<work>/crossfit/` holds `predictions.parquet` (source, prompt_id, model, p_success, p_typical, fold,
-group), `folds.json` ({"folds": [version, ...], "without": {source: version}, "models_root": "."})
-and one artifact-like folder for each version. A prompt of fold k is judged by validator k.
+`<work>/crossfit/` holds `predictions.parquet` (source, prompt_id, model, p_success, p_typical,
+fold, group), `folds.json` ({"folds": [version, ...], "without": {source: version}, "models_root":
+"."}) and one artifact-like folder for each version. A prompt of fold k is judged by validator k.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import string
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from ..metrics import f1_by_class, macro_f1
 from ..outcomes import Outcomes
 from ..plots import confusion
 from ..report import Cell, Figure, Table
+from ..typos import mistype
 
-__all__ = ["careless", "domain_tables", "labelled_chats"]
+__all__ = ["domain_tables", "labelled_chats"]
 
 _RESAMPLES = 200
-_EDITS_PER_WORD = 0.2
 _MOST_TEXTS = 6_000
 
 
@@ -43,12 +43,14 @@ def domain_tables(
     rows: list[list[Cell]] = []
     guesses: dict[str, list[str]] = {}
     for name, (own, labels) in sets.items():
-        guesses[name] = [one.domain for one in predictor.predict_many(list(map(Query.from_prompt, own)),
-                         predictor.abilities.names[:1])]
+        guesses[name] = [
+            one.domain
+            for one in predictor.predict_many(
+                list(map(Query.from_prompt, own)), predictor.abilities.names[:1]
+            )
+        ]
         rules = [classify(text) for text in own]
-        rows.append(
-            [name, len(own), _f1(labels, guesses[name], seed), _f1(labels, rules, seed)]
-        )
+        rows.append([name, len(own), _f1(labels, guesses[name], seed), _f1(labels, rules, seed)])
     tables = [
         Table(
             name="domains",
@@ -73,24 +75,6 @@ def domain_tables(
         title=f"Domains: {first}",
     )
     return tables, [Figure(name="Domain confusion", path=path)]
-
-
-def careless(text: str, generator: np.random.Generator) -> str:
-    """Lower case, with two random edits (drop, double, swap, replace) per ten words."""
-    letters = list(text.lower())
-    edits = round(len(text.split()) * _EDITS_PER_WORD)
-    for _ in range(min(edits, len(letters))):
-        at = int(generator.integers(0, max(1, len(letters) - 1)))
-        kind = int(generator.integers(0, 4))
-        if kind == 0 and len(letters) > 1:
-            del letters[at]
-        elif kind == 1:
-            letters.insert(at, letters[at])
-        elif kind == 2 and at + 1 < len(letters):
-            letters[at], letters[at + 1] = letters[at + 1], letters[at]
-        else:
-            letters[at] = string.ascii_lowercase[int(generator.integers(0, 26))]
-    return "".join(letters)
 
 
 def labelled_chats(outcomes: Outcomes) -> tuple[list[str], list[str]]:
@@ -122,8 +106,11 @@ def _sets(
         chat = texts.column("real_chat").astype(bool)
         held_out = (texts.column("split") == "val") & ~chat
         free = held_out & texts.column("train_ok").astype(bool)
-        for name, mask in (("held out", held_out), ("held out, free to train", free),
-                           ("real chat (arena-hard)", chat)):
+        for name, mask in (
+            ("held out", held_out),
+            ("held out, free to train", free),
+            ("real chat (arena-hard)", chat),
+        ):
             own = np.flatnonzero(mask)
             if len(own) > _MOST_TEXTS:
                 own = np.sort(np.random.default_rng(seed).permutation(own)[:_MOST_TEXTS])
@@ -135,9 +122,9 @@ def _sets(
         sets["real chat (our labels)"] = (chats, labels)
     for name in list(sets):
         if name != "held out, free to train":
-            generator = np.random.default_rng(seed)
+            generator = Random(seed)
             own_texts, own_labels = sets[name]
-            sets[f"{name}, careless"] = ([careless(t, generator) for t in own_texts], own_labels)
+            sets[f"{name}, careless"] = ([mistype(t, generator) for t in own_texts], own_labels)
     return sets
 
 

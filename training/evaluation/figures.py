@@ -30,7 +30,7 @@ def draw_curve(folder: Path, line: LineResult, masks: Masks) -> Figure:
     points = {}
     for rule in fixed_rules(evidence):
         kept, saved = figures(rule, evidence)
-        if saved > -0.2 and not rule.name == f"always {evidence.line.verifier}":
+        if saved > -0.2 and rule.name != f"always {evidence.line.verifier}":
             points[rule.name] = Mark(saving=saved, retention=kept)
     name = evidence.line.name
     slug = "".join(c if c.isalnum() else "-" for c in name.lower())
@@ -56,23 +56,26 @@ def draw_reliability(folder: Path, judged: Sequence[JudgedPairs]) -> list[Figure
         if not known.any():
             continue
         path = reliability_diagram(
-            folder / "figures" / f"reliability-{name}.png", y[known], p[known],
+            folder / "figures" / f"reliability-{name}.png",
+            y[known],
+            p[known],
             title=f"P(right), {title}",
         )
         found.append(Figure(name=f"Reliability: {title}", path=path))
     return found
 
 
-def draw_guarantee(
-    folder: Path, realised: Mapping[tuple[float, float], Floats]
-) -> list[Figure]:
+def draw_guarantee(folder: Path, realised: Mapping[tuple[float, float], Floats]) -> list[Figure]:
     """(target, delta) -> realised retention of each split that had a certified policy."""
     found = []
     for (target, delta), values in realised.items():
         if not len(values):
             continue
         path = histogram_with_target(
-            folder / "figures" / f"guarantee-{round(target * 100)}.png", values, target, delta,
+            folder / "figures" / f"guarantee-{round(target * 100)}.png",
+            values,
+            target,
+            delta,
             title=f"Certified policies at ({target:g}, {delta:g}), all lines",
         )
         found.append(Figure(name=f"Guarantee at ({target:g}, {delta:g})", path=path))

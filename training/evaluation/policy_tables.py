@@ -84,13 +84,13 @@ def measure_line(
     sums = sum_by_split([one.stages for one in evidence.candidates], masks, steps=steps)
     ladder = build_ladder(evidence, sums)
     wanted = [bar.target for bar in evidence.line.bars]
-    rivals = thresholded_rules(
-        rival_sums(evidence, masks, embedding=embedding, seed=seed), wanted
-    )
-    refits = _refitted(evidence, masks[:, :n_refits], wanted, weights)
+    rivals = thresholded_rules(rival_sums(evidence, masks, embedding=embedding, seed=seed), wanted)
+    refits = _refitted(evidence, masks[:, :n_refits], wanted, weights, steps)
     results = []
     for number, bar in enumerate(evidence.line.bars):
-        by_share = {share: choose_point(sums, bar.target, share=share) for share in (1.0, SHARE, 0.0)}
+        by_share = {
+            share: choose_point(sums, bar.target, share=share) for share in (1.0, SHARE, 0.0)
+        }
         chosen = by_share[SHARE]
         retention, saving = _intervals(evidence, sums, masks, chosen, seed)
         certified, without = choose_certified(
@@ -162,8 +162,16 @@ def policy_table(results: Sequence[LineResult]) -> Table:
         rows=rows,
         note=note,
         decimals=4,
-        percent=frozenset({"saving", "bar", "saving on the held-out curve", "certified saving",
-                           "not enough labels", "agreement saving"}),
+        percent=frozenset(
+            {
+                "saving",
+                "bar",
+                "saving on the held-out curve",
+                "certified saving",
+                "not enough labels",
+                "agreement saving",
+            }
+        ),
     )
 
 
@@ -261,7 +269,7 @@ def pooled_table(results: Sequence[LineResult], *, n_splits: int, steps: int, se
 
 
 def _pool(lines: Sequence[Evidence]) -> Stages:
-    """The first candidates of all lines as one; costs in units of each line's mean verifier cost."""
+    """The first candidates of all lines as one; costs in units of the line's mean verifier cost."""
     first = [one.candidates[0].stages for one in lines]
     units = [float(one.verifier_cost.mean()) for one in first]
     priced = list(zip(first, units, strict=True))
@@ -327,7 +335,11 @@ def _intervals(
 
 
 def _refitted(
-    evidence: Evidence, masks: Masks, targets: Sequence[float], prior: Recalibration | None
+    evidence: Evidence,
+    masks: Masks,
+    targets: Sequence[float],
+    prior: Recalibration | None,
+    steps: int,
 ) -> list[Chosen] | None:
     """Per target, the choice after the last layer was refitted on each calibration side."""
     if prior is None or not masks.shape[1] or not evidence.candidates[0].inputs:
@@ -339,7 +351,7 @@ def _refitted(
         for candidate in evidence.candidates:
             weights = fit_recalibration(head_data(candidate, mine), prior=prior, strength=STRENGTH)
             stages.append(with_weights(candidate, weights).stages)
-        sums = sum_by_split(stages, masks[:, split : split + 1], steps=14)
+        sums = sum_by_split(stages, masks[:, split : split + 1], steps=steps)
         for number, target in enumerate(targets):
             found[number].append(choose_point(sums, target, share=SHARE))
     return [
@@ -350,5 +362,3 @@ def _refitted(
         )
         for own in found
     ]
-
-

@@ -38,7 +38,9 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 _STEPS = 60
-_AGREE = Thresholds(direct=math.inf, accept_first=-math.inf, escalate_first=math.inf, accept_later=0)
+_AGREE = Thresholds(
+    direct=math.inf, accept_first=-math.inf, escalate_first=math.inf, accept_later=0
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +131,7 @@ def rival_sums(
         near = [_nearest(one, embedding, seed) for one in evidence.candidates]
         rules["kNN"] = (near, [_pre_dispatch(one) for one in near])
     return {
-        name: sum_by_split(own, masks, policies=policies)
-        for name, (own, policies) in rules.items()
+        name: sum_by_split(own, masks, policies=policies) for name, (own, policies) in rules.items()
     }
 
 
@@ -170,9 +171,7 @@ def _quantiles(gain: Floats) -> list[float]:
     return [-math.inf, *sorted({float(value) for value in found})]
 
 
-def _nearest(
-    candidate: Candidate, embedding: npt.NDArray[np.floating], seed: int
-) -> Stages:
+def _nearest(candidate: Candidate, embedding: npt.NDArray[np.floating], seed: int) -> Stages:
     """The stages with the gain before any draft as the nearest neighbours' outcomes tell it."""
     near = knn_success(embedding, candidate.data.correct, candidate.data.group, seed=seed)
     gain = candidate.stages.gain.copy()

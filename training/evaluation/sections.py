@@ -27,8 +27,14 @@ from .risk import choose_certified
 from .success_tables import calibration_table, pair_router_table, success_table
 from .validator_tables import judge_pairs, logprob_table, pair_table, validation_table
 
-__all__ = ["Effort", "Measured", "domain_section", "policy_sections", "success_section",
-           "validation_section"]
+__all__ = [
+    "Effort",
+    "Measured",
+    "domain_section",
+    "policy_sections",
+    "success_section",
+    "validation_section",
+]
 
 GUARANTEES = ((0.98, 0.05), (0.95, 0.10))
 
@@ -40,13 +46,13 @@ class Effort:
     n_splits: int = 100
     n_refits: int = 20
     n_guarantee: int = 500
-    steps: int = 20
+    steps: int = 12
     pairs: int = 4_000
 
     @classmethod
     def quick(cls) -> Effort:
         """Enough to see whether it works."""
-        return cls(n_splits=20, n_refits=0, n_guarantee=60, steps=10, pairs=400)
+        return cls(n_splits=20, n_refits=0, n_guarantee=60, steps=6, pairs=400)
 
 
 @dataclass
@@ -110,12 +116,32 @@ def _guarantee(done: Measured, results: Sequence[Any]) -> None:
             )
             below = float((chosen.retention < target).mean())
             saved = float(chosen.saving.mean())
-            rows.append([line.evidence.line.name, target, delta, len(chosen.retention), below,
-                         below <= delta, without, float(chosen.retention.mean()), saved])
+            rows.append(
+                [
+                    line.evidence.line.name,
+                    target,
+                    delta,
+                    len(chosen.retention),
+                    below,
+                    below <= delta,
+                    without,
+                    float(chosen.retention.mean()),
+                    saved,
+                ]
+            )
             found.append(chosen.retention[chosen.policy >= 0])
         realised[target, delta] = np.concatenate(found)
-    columns = ["line", "target", "delta", "splits", "below target", "kept", "without certificate",
-               "retention", "saving"]
+    columns = [
+        "line",
+        "target",
+        "delta",
+        "splits",
+        "below target",
+        "kept",
+        "without certificate",
+        "retention",
+        "saving",
+    ]
     table = Table(
         name="guarantee",
         columns=columns,
@@ -185,9 +211,7 @@ def domain_section(
     done: Measured, outcomes: Outcomes, predictor: Predictor, texts: DomainTexts | None
 ) -> None:
     """The domain classifier beside keyword rules."""
-    tables, figures = domain_tables(
-        predictor, texts, outcomes, folder=done.folder, seed=done.seed
-    )
+    tables, figures = domain_tables(predictor, texts, outcomes, folder=done.folder, seed=done.seed)
     if tables:
         done.sections.append(Section(heading="Domains", tables=tables, figures=figures))
         done.headline["domains"] = as_records(tables[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,7 @@ def success_table(outcomes: Outcomes, p: Floats, group: Ints, *, seed: int) -> T
         own = _some_prompts(own, outcomes.prompt_codes[own], seed)
         correct, values = outcomes.labels[own], p[own]
         model = outcomes.column("model")[own].astype(str)
-        found = group_bootstrap(
-            lambda i, y=correct, v=values, m=model: within_model_auc(y[i], v[i], m[i]),
-            group[own],
-            n=_RESAMPLES,
-            seed=seed,
-        )
+        found = _interval(within_model_auc, correct, values, model, group[own], seed)
         rows.append([name, n, len(np.unique(model)), found])
     return Table(
         name="success",
@@ -90,7 +86,9 @@ def official_labels(outcomes: Outcomes) -> Floats:
     """Labels as RouteLLM's authors have them: a note "repo_label=0" or "=1" tells theirs."""
     labels = outcomes.labels.copy()
     notes = outcomes.column("note")
-    for index in np.flatnonzero(np.char.startswith(outcomes.column("source").astype(str), "routellm")):
+    for index in np.flatnonzero(
+        np.char.startswith(outcomes.column("source").astype(str), "routellm")
+    ):
         note = notes[index]
         if note is not None and str(note).startswith("repo_label="):
             labels[index] = float(str(note)[11] == "1")
@@ -108,17 +106,19 @@ def pair_router_table(outcomes: Outcomes, p: Floats, group: Ints, *, seed: int) 
         weak, strong = labels[pair[:, 0]], labels[pair[:, 1]]
         score = p[pair[:, 1]] - p[pair[:, 0]]
         own = group[pair[:, 0]]
-        area = _interval(lambda *a: apgr(*a), score, weak, strong, own, seed)
-        half = _interval(lambda *a: cpt(*a, 0.5), score, weak, strong, own, seed)
-        most = _interval(lambda *a: cpt(*a, 0.8), score, weak, strong, own, seed)
-        rows.append([source, len(pair), area, bar, area.estimate >= bar - 5e-4, published, half, most])
+        area = _interval(apgr, score, weak, strong, own, seed)
+        half = _interval(partial(cpt, recovered=0.5), score, weak, strong, own, seed)
+        most = _interval(partial(cpt, recovered=0.8), score, weak, strong, own, seed)
+        rows.append(
+            [source, len(pair), area, bar, area.estimate >= bar - 5e-4, published, half, most]
+        )
     if not rows:
         return None
     return Table(
         name="routellm",
         columns=["source", "n", "APGR", "bar", "met", "published best", "CPT50", "CPT80"],
         rows=rows,
-        note=f"{_WEAK} against {_STRONG}, the authors' own labels; score = difference of p_success.",
+        note=f"{_WEAK} against {_STRONG}, the authors' own labels; score: difference of p.",
     )
 
 
@@ -134,11 +134,10 @@ def _both(outcomes: Outcomes, p: Floats, source: str) -> Ints:
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-def _interval(
-    measure: Any, score: Floats, weak: Floats, strong: Floats, group: Ints, seed: int
-) -> Interval:
+def _interval(measure: Any, one: Any, two: Any, three: Any, group: Ints, seed: int) -> Interval:
+    """Of a measure of three columns."""
     return group_bootstrap(
-        lambda i: float(measure(score[i], weak[i], strong[i])), group, n=_RESAMPLES, seed=seed
+        lambda i: float(measure(one[i], two[i], three[i])), group, n=_RESAMPLES, seed=seed
     )
 
 

@@ -1,4 +1,4 @@
-"""The validation section: does the validator tell right from wrong, set by set, and how honestly?"""
+"""The validation section: does it tell right from wrong, set by set, and how honestly?"""
 
 from __future__ import annotations
 

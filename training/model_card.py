@@ -1,0 +1,92 @@
+"""MODEL_CARD.md of an artifact: what trained it, under which licences, what it is for and not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from router.profiles import PolicyFile
+
+from .domain_texts import DomainTexts
+from .outcomes import Outcomes
+
+__all__ = ["FIGURES_MARK", "model_card", "with_figures"]
+
+FIGURES_MARK = "<!-- figures: written by `sluice evaluate --write-card` -->"
+
+_HEAD = """# Sluice artifact
+
+A learned router for LLM calls: token table, domain head, success head and lengths in one ONNX
+graph (`predictor.onnx`), three validator graphs (`validator_*.onnx`), abilities of known models
+(`abilities.json`) and a pooled policy (`policy.json`).
+
+**Use**: predict the domain of a query and the chance that a model answers it well; judge drafts;
+plan the cheapest route that keeps a target quality. **Not for**: judging people, grading exams, or
+any decision in which a wrong "acceptable" does harm that escalation would not undo.
+
+## Data
+Recorded answers of real models with right/wrong labels, and texts with domain labels. Only rows
+marked free to train were used; sources marked non-commercial or without a licence only measured.
+Prompts written for Sluice (`training/prompts`) were added for domains. The token table is
+distilled from all-MiniLM-L6-v2 (Apache-2.0).
+
+"""
+
+_LIMITS = """
+## Limits
+- Reads at most the first 1,500 and last 900 characters of the last user message, and 400 of the
+  system message and of the turn before.
+- Exam and benchmark wording dominates the outcomes: calibration on your own traffic
+  (`sluice calibrate`) is better than the pooled policy.
+- English first. In languages the teacher does not know the domain head abstains to GENERAL.
+- What makes a draft *right* was learned from answers that can be checked (numbers, choices,
+  expressions, literals). For open-ended answers the probability is weaker evidence.
+- Abilities of models describe the versions in the data; a provider may change what a name means.
+- The policy's targets hold for traffic like its calibration outcomes, not for any other.
+"""
+
+
+def model_card(outcomes: Outcomes, texts: DomainTexts, policy: PolicyFile) -> str:
+    """The card without figures of quality, which an evaluation adds (`with_figures`)."""
+    free = outcomes.column("train_ok").astype(bool)
+    table = [
+        "| outcome source | rows | licence |",
+        "|---|---|---|",
+        *_rows(outcomes.column("source")[free], outcomes.column("licence")[free]),
+        "",
+        "| domain source | texts | licence |",
+        "|---|---|---|",
+    ]
+    kept = texts.column("train_ok").astype(bool) & (texts.column("split") == "train")
+    table += _rows(texts.column("source")[kept], texts.column("licence")[kept])
+    return _HEAD + "\n".join(table) + "\n\n" + _policy(policy) + FIGURES_MARK + "\n" + _LIMITS
+
+
+def with_figures(card: str, figures: str) -> str:
+    """The card with its figures replaced by `figures` (Markdown)."""
+    before, mark, after = card.partition(FIGURES_MARK)
+    limits = after[after.index("\n## Limits") :] if "\n## Limits" in after else _LIMITS
+    return f"{before}{mark}\n{figures.strip()}\n{limits}"
+
+
+def _rows(sources: Iterable[object], licences: Iterable[object]) -> list[str]:
+    found: dict[str, tuple[int, str]] = {}
+    for source, licence in zip(sources, licences, strict=True):
+        count, told = found.get(str(source), (0, str(licence or "not told")))
+        found[str(source)] = (count + 1, told)
+    return [f"| {name} | {n:,} | {told} |" for name, (n, told) in sorted(found.items())]
+
+
+def _policy(policy: PolicyFile) -> str:
+    lines = [
+        "## Pooled policy",
+        "| target retention | certified | delta | groups of prompts | retention in calibration |",
+        "|---|---|---|---|---|",
+    ]
+    for one in policy.profiles:
+        kept = float(np.mean([e.retention for e in one.expectations]))
+        delta = "" if one.delta is None else f"{one.delta:g}"
+        said = "yes" if one.certified else "point estimate"
+        lines.append(f"| {one.target:g} | {said} | {delta} | {one.n_labels:,} | {kept:.3f} |")
+    return "\n".join(lines) + "\n\n"
