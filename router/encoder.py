@@ -83,29 +83,23 @@ class WordPieceEncoder:
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text, at most MAX_TOKENS; empty for a text without a visible character."""
-        words = _words(text.lower())[:MAX_TOKENS]
+        words, parted = _words(text.lower())
+        words = words[:MAX_TOKENS]
         found = list(map(self._words.get, words))
         if None not in found:
             return found  # type: ignore[return-value]  # no None in it, as the line above says
-        room = _MAX_SPLIT_CHARS
-        split: dict[str, tuple[int, ...]] = {}
+        split = _Split(self)
         ids: list[int] = []
         done = 0
         for at in [i for i, index in enumerate(found) if index is None]:
+            word = words[at]
+            pieces = split.known.get(word)
+            if pieces is None:
+                whole = parted or (len(word) <= _MAX_WORD and word.isascii() and word.isalpha())
+                pieces = split.word(word) if whole else split.chunk(word)
             ids += found[done:at]  # type: ignore[arg-type]  # nor between two of them
+            ids += pieces
             done = at + 1
-            chunk = words[at]
-            for word in (chunk,) if _is_word(chunk) else _WORD.findall(chunk):
-                index = self._words.get(word)
-                if index is not None:
-                    ids.append(index)
-                    continue
-                pieces = split.get(word)
-                if pieces is None:
-                    room -= len(word)
-                    pieces = self._pieces(word) if room >= 0 else (self._unknown,)
-                    split[word] = pieces
-                ids += pieces
         ids += found[done:]  # type: ignore[arg-type]
         return ids[:MAX_TOKENS]
 
@@ -154,24 +148,49 @@ class WordPieceEncoder:
         return ids or [self._unknown]
 
 
-def _words(lower: str) -> list[str]:
-    """What stands between spaces and ASCII marks, and the marks; `_WORD` parts it further.
+class _Split:
+    """The unknown words of one text, split within that text's allowance."""
+
+    def __init__(self, encoder: WordPieceEncoder) -> None:
+        self.known: dict[str, tuple[int, ...]] = {}
+        self._encoder = encoder
+        self._room = _MAX_SPLIT_CHARS
+
+    def word(self, word: str) -> tuple[int, ...]:
+        """The pieces of a word that is not yet known."""
+        self._room -= len(word)
+        encoder = self._encoder
+        pieces = encoder._pieces(word) if self._room >= 0 else (encoder._unknown,)
+        self.known[word] = pieces
+        return pieces
+
+    def chunk(self, chunk: str) -> tuple[int, ...]:
+        """The ids of a chunk that may hold several words; it is remembered as a word is."""
+        ids: list[int] = []
+        for word in _WORD.findall(chunk):
+            index = self._encoder._words.get(word)
+            if index is not None:
+                ids.append(index)
+            else:
+                ids += self.known.get(word) or self.word(word)
+        self.known[chunk] = tuple(ids)
+        return self.known[chunk]
+
+
+def _words(lower: str) -> tuple[list[str], bool]:
+    """What stands between spaces and ASCII marks, with the marks; and whether these are all words
+    as `_WORD` finds them, or chunks that it may part further.
 
     Setting spaces around the marks and splitting takes a third of the time that the pattern takes
-    to find the words; where most of what it finds would have to be parted, the pattern is run.
+    to find the words; where many chunks would have to be parted, the pattern is run at once.
     """
     plain = lower.encode("ascii", "ignore").translate(None, _DIGITS)
     if len(lower) - len(plain) > _MAX_ODD_SHARE * len(lower):
-        return _WORD.findall(lower)
+        return _WORD.findall(lower), True
     for mark in _MARKS:
         if mark in lower:
             lower = lower.replace(mark, f" {mark} ")
-    return lower.split()
-
-
-def _is_word(chunk: str) -> bool:
-    """Whether `_WORD` would surely leave a chunk whole (it may, too, where this says no)."""
-    return len(chunk) <= _MAX_WORD and chunk.isascii() and chunk.isalpha()
+    return lower.split(), False
 
 
 def pad(rows: list[list[int]]) -> TokenIds:

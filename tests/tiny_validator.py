@@ -10,7 +10,7 @@ import numpy as np
 from router.validation.escalation import ESCALATION_FEATURES
 from router.validation.features import PAIR_FEATURES, SINGLE_FEATURES
 from training.export_artifact import write_artifact
-from training.export_predictor import golden_bytes
+from training.export_predictor import pack_arrays
 from training.export_validator import validator_files, validator_golden
 from training.fit_validator import ValidatorFit
 
@@ -48,7 +48,7 @@ def tiny_validator_files(seed: int = 0) -> dict[str, bytes]:
     """The validator's files of an artifact, golden inputs included."""
     fit = tiny_validator_fit(seed)
     files = validator_files(fit, accept_thresholds={"single": 0.7, "pair": 0.6})
-    return {**files, "golden.npz": golden_bytes(validator_golden(fit, seed=seed))}
+    return {**files, "golden.npz": pack_arrays(validator_golden(fit, seed=seed))}
 
 
 def write_tiny_validator(root: Path, seed: int = 0) -> str:

@@ -30,7 +30,7 @@ _ANSWER_FIELD = re.compile(
     r'"(?:final_?|correct_?)?(?:answer(?:_choice|_letter)?|result|solution|choice)"\s*:\s*', re.I
 )
 _FENCE_JSON = re.compile(r"^\s*```+\s*(?:json)?\s*\n?(.*?)(?:```|\Z)", re.S | re.I)
-_FENCE_CODE = re.compile(r"```[ \t]*[\w+#-]*[ \t]*\n(.*?)(?:```|\Z)", re.S)
+_FENCE_CODE = re.compile(r"```[ \t]*[\w+#-]*[ \t]*\n")
 _SAID = re.compile(
     r"(?:####\s*"
     r"|\b(?:final|correct|best|right)?[ ]?answer(?:[ ](?:choice|option))?"
@@ -39,6 +39,9 @@ _SAID = re.compile(
     r"(?:\*\*|__)?\s*([^\n]{1,200})",
     re.I,
 )
+_SAID_HINTS: Final = (b"answer", b"####")  # one of them stands in whatever _SAID finds
+_SAID_LEAD: Final = 8  # characters at most from its start to that hint
+_MAX_SAID_HINTS: Final = 12  # with more of them the pattern is as fast
 _LETTER = re.compile(r"^[\s*_\"'(\[{$\\]*(?:text\{)?\(?([A-P])(?:[\s).:,*_\"'\]}$\\]|$)")
 _LETTER_ANYWHERE = re.compile(r"\(([A-P])\)|(?:option|choice|answer)\s+\(?([A-P])\b")
 _NUMBER = re.compile(r"-?\$?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?(?<=\d)")
@@ -124,19 +127,44 @@ def _locate(view: str, *, multiple_choice: bool) -> tuple[str, str, bool]:
     boxed = _last_boxed(stripped)
     if boxed is not None:
         return boxed, stripped, True
-    said = None
-    for said in _SAID.finditer(stripped):  # noqa: B007 - the last one counts
-        pass
+    said = _last_said(stripped)
     if said is not None and (said[1].strip(" *_") or not multiple_choice):
         return said[1], stripped[: said.start()], True
     if "```" in stripped:
-        code = _FENCE_CODE.search(stripped)
-        if code is not None:
-            return code[0], stripped, True
+        opening = _FENCE_CODE.search(stripped)
+        if opening is not None:
+            end = stripped.find("```", opening.end())
+            return stripped[opening.start() : end + 3 if end >= 0 else None], stripped, True
     if len(stripped) <= MAX_SHORT_TEXT and "\n" not in stripped:
         return stripped, "", True
     last_line = stripped.rsplit("\n", 1)[-1]
     return last_line, stripped, False
+
+
+def _last_said(text: str) -> re.Match[str] | None:
+    """The last of the matches of _SAID, each looked for after the end of the one before.
+
+    The pattern is tried only where a hint is near: trying it at every character takes longer than
+    all else that is read of a draft.
+    """
+    lower = text.encode("ascii", "replace").lower()  # a byte for each character
+    hints = sum(map(lower.count, _SAID_HINTS))
+    last = None
+    if hints > _MAX_SAID_HINTS or "\u017f" in text:  # a long s, which the pattern takes for an s
+        for last in _SAID.finditer(text):  # noqa: B007 - the last one counts
+            pass
+        return last
+    at = 0  # matches are looked for from here on
+    while hints:
+        places = [place for hint in _SAID_HINTS if (place := lower.find(hint, at)) >= 0]
+        if not places:
+            break
+        hint = min(places)
+        tried = (_SAID.match(text, start) for start in range(max(at, hint - _SAID_LEAD), hint + 1))
+        found = next((match for match in tried if match), None)
+        at = found.end() if found else hint + 1
+        last = found or last
+    return last
 
 
 def _answer_field(stripped: str) -> tuple[str, str, bool] | None:
@@ -219,8 +247,9 @@ def _plain(text: str) -> str:
 def _normalise(stated: str, *, marked: bool) -> FinalAnswer:
     raw = stated.strip()
     if raw.startswith("```"):
-        code = _FENCE_CODE.match(raw)
-        return FinalAnswer(kind="code", value=_code_form((code[1] if code else raw)), raw=raw)
+        opening = _FENCE_CODE.match(raw)
+        code = raw[opening.end() :].partition("```")[0] if opening else raw
+        return FinalAnswer(kind="code", value=_code_form(code), raw=raw)
     cleaned = raw.strip("*_ \t").removesuffix(".").strip("*_ \t")
     if not cleaned:
         return _NO_ANSWER
@@ -280,5 +309,8 @@ def _literal(text: str) -> str | None:
 
 def _code_form(code: str) -> str:
     """Code with comments, blank lines and spacing differences taken out."""
-    lines = (re.sub(r"(?:#|//|--).*$", "", line).strip() for line in code.splitlines())
-    return "\n".join(re.sub(r"\s+", " ", line) for line in lines if line)
+    lines = code.splitlines()
+    for mark in ("#", "//", "--"):
+        if mark in code:
+            lines = [line.partition(mark)[0] for line in lines]
+    return "\n".join([" ".join(words) for line in lines if (words := line.split())])

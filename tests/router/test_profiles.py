@@ -104,5 +104,5 @@ def damaged() -> list[Any]:
 
 @pytest.mark.parametrize("stored", damaged(), ids=lambda one: str(one)[:20])
 def test_a_damaged_file_is_named_with_its_cure(stored: Any) -> None:
-    with pytest.raises(ArtifactDamagedError, match=r"my/policy\.json .* sluice calibrate"):
+    with pytest.raises(ArtifactDamagedError, match=r"my/policy\.json .* 'sluice calibrate'"):
         PolicyFile.from_json(stored, where="my/policy.json")

@@ -6,6 +6,7 @@ All functions read text that the caller has bounded; none scans it with an open 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 __all__ = [
     "asks_back",
@@ -168,13 +169,13 @@ def _script(text: str) -> str:
         return "latin"
     counts: dict[str, int] = {}
     step = max(1, len(text) // _SAMPLE)
-    for character in text[::step][:_SAMPLE]:
-        code = ord(character)
+    for character, times in Counter(text[::step][:_SAMPLE]).items():
         if not character.isalpha():
             continue
+        code = ord(character)
         for name, first, last in _SCRIPTS:
             if first <= code <= last:
-                counts[name] = counts.get(name, 0) + 1
+                counts[name] = counts.get(name, 0) + times
                 break
     if sum(counts.values()) < 8:
         return ""
