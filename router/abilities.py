@@ -163,10 +163,8 @@ def prior_features(
     The price is log of (3 x input + output) / 4 in USD per 1M tokens, the usual blend.
     """
     costs = [cost for cost in (input_cost, output_cost) if cost is not None and cost > 0]
-    if len(costs) == 2:
-        blended = (3 * costs[0] + costs[1]) / 4
-    else:
-        blended = costs[0] if costs else 1.0
+    both = len(costs) == 2
+    blended = (3 * costs[0] + costs[1]) / 4 if both else next(iter(costs), 1.0)
     price = (math.log(min(max(blended, 1e-3), 1e3)), 1.0) if costs else (0.0, 0.0)
     return (1.0, *price, *describe_name(name))
 
@@ -199,7 +197,7 @@ def fit_ability(
     design = np.hstack([design, np.ones((n, 1))])
     centre = np.array((*prior.theta, prior.bias), dtype=np.float64)
     spread = np.eye(k + 1) if covariance is None else np.asarray(covariance, dtype=np.float64)
-    precision = np.linalg.inv(spread + 1e-6 * np.eye(k + 1))
+    precision: Floats = np.asarray(np.linalg.inv(spread + 1e-6 * np.eye(k + 1)), np.float64)
     found = _maximise(design, offset, labels, centre, precision)
     return replace(
         prior,

@@ -164,7 +164,7 @@ def _open_session(path: Path) -> Any:
         return ort.InferenceSession(
             path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
         )
-    except Exception as exc:  # noqa: BLE001  # the runtime's errors share no base class
+    except Exception as exc:  # the runtime's errors share no base class
         raise ArtifactDamagedError(
             f"{path} is refused by onnxruntime ({type(exc).__name__}); {_REPAIR}"
         ) from exc
@@ -180,7 +180,7 @@ def _replay(artifact: Artifact) -> None:
             found = artifact.session(graph).run(list(wanted), feeds)
         except ArtifactDamagedError:
             raise
-        except Exception as exc:  # noqa: BLE001  # as above
+        except Exception as exc:  # as above
             raise ArtifactDamagedError(
                 f"{graph}.onnx of {artifact.root} cannot run its golden inputs "
                 f"({type(exc).__name__}); {_REPAIR}"
@@ -196,4 +196,6 @@ def _replay(artifact: Artifact) -> None:
 
 
 def _named(arrays: Arrays, prefix: str) -> Arrays:
-    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
+    }

@@ -72,9 +72,7 @@ class ArtifactJudge:
     def assess(self, query: Query, chain: Sequence[str], drafts: Sequence[Draft]) -> Assessment:
         asked: QueryEvidence = query_evidence(query)
         prediction = self._predictor.predict(query, tuple(chain))
-        judged = self._validator.judge(
-            asked, drafts, prediction, recalibration=self._recalibration
-        )
+        judged = self._validator.judge(asked, drafts, prediction, recalibration=self._recalibration)
         p_verifier = self._validator.p_verifier(
             asked, judged, prediction, chain[-1], recalibration=self._recalibration
         )

@@ -1,4 +1,4 @@
-"""Text to token ids: WordPiece with a word cache, so that a known word costs one dictionary look-up.
+"""Text to token ids: WordPiece with a word cache; a known word costs one dictionary look-up.
 
 The vocabulary is the teacher's (uncased BERT WordPiece), read from the artifact's tokenizer.json.
 Words are found by one regular expression; a word that is itself a token is looked up; the rest are
@@ -88,20 +88,44 @@ class WordPieceEncoder:
         found = list(map(self._words.get, words))
         if None not in found:
             return found  # type: ignore[return-value]  # no None in it, as the line above says
-        split = _Split(self)
         ids: list[int] = []
+        split: dict[str, tuple[int, ...]] = {}
+        room = _MAX_SPLIT_CHARS
         done = 0
         for at in [i for i, index in enumerate(found) if index is None]:
-            word = words[at]
-            pieces = split.known.get(word)
-            if pieces is None:
-                whole = parted or (len(word) <= _MAX_WORD and word.isascii() and word.isalpha())
-                pieces = split.word(word) if whole else split.chunk(word)
             ids += found[done:at]  # type: ignore[arg-type]  # nor between two of them
-            ids += pieces
             done = at + 1
+            word = words[at]
+            pieces = split.get(word)
+            if pieces is None:
+                whole = parted or (word.isalpha() and word.isascii() and len(word) <= _MAX_WORD)
+                if whole:
+                    room -= len(word)
+                    pieces = self._pieces(word) if room >= 0 else (self._unknown,)
+                else:
+                    pieces, room = self._chunk(word, split, room)
+                split[word] = pieces
+            ids += pieces
         ids += found[done:]  # type: ignore[arg-type]
         return ids[:MAX_TOKENS]
+
+    def _chunk(
+        self, chunk: str, split: dict[str, tuple[int, ...]], room: int
+    ) -> tuple[tuple[int, ...], int]:
+        """The ids of a chunk that may hold several words, and the room left after it."""
+        ids: list[int] = []
+        for word in _WORD.findall(chunk):
+            index = self._words.get(word)
+            if index is not None:
+                ids.append(index)
+                continue
+            pieces = split.get(word)
+            if pieces is None:
+                room -= len(word)
+                pieces = self._pieces(word) if room >= 0 else (self._unknown,)
+                split[word] = pieces
+            ids += pieces
+        return tuple(ids), room
 
     def encode_reading(self, reading: Reading) -> list[int]:
         """Ids of a conversation: the user's message, then the marked system and earlier turn.
@@ -146,35 +170,6 @@ class WordPieceEncoder:
             ids.append(index)
             at, table = stop, self._inside
         return ids or [self._unknown]
-
-
-class _Split:
-    """The unknown words of one text, split within that text's allowance."""
-
-    def __init__(self, encoder: WordPieceEncoder) -> None:
-        self.known: dict[str, tuple[int, ...]] = {}
-        self._encoder = encoder
-        self._room = _MAX_SPLIT_CHARS
-
-    def word(self, word: str) -> tuple[int, ...]:
-        """The pieces of a word that is not yet known."""
-        self._room -= len(word)
-        encoder = self._encoder
-        pieces = encoder._pieces(word) if self._room >= 0 else (encoder._unknown,)
-        self.known[word] = pieces
-        return pieces
-
-    def chunk(self, chunk: str) -> tuple[int, ...]:
-        """The ids of a chunk that may hold several words; it is remembered as a word is."""
-        ids: list[int] = []
-        for word in _WORD.findall(chunk):
-            index = self._encoder._words.get(word)
-            if index is not None:
-                ids.append(index)
-            else:
-                ids += self.known.get(word) or self.word(word)
-        self.known[chunk] = tuple(ids)
-        return self.known[chunk]
 
 
 def _words(lower: str) -> tuple[list[str], bool]:

@@ -73,8 +73,3 @@ def describe_name(name: str) -> tuple[float, ...]:
         *from_words,
         *(float(re.search(rf"(?<![a-z]){family}", lower) is not None) for family in FAMILIES),
     )
-
-
-
-
-

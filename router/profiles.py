@@ -68,9 +68,7 @@ class PolicyFile:
         one at .98 by default."""
         wanted = 0.98 if target is None else target
         if not 0.0 <= wanted <= 1.0:
-            raise InputError(
-                f"'target_quality' is {wanted}, expected 0..1", param="target_quality"
-            )
+            raise InputError(f"'target_quality' is {wanted}, expected 0..1", param="target_quality")
         reaching = [one for one in self.profiles if one.target >= wanted - 1e-9]
         return reaching[0] if reaching else self.profiles[-1]
 

@@ -1,4 +1,4 @@
-"""A complete, tiny, seeded predictor: real files that load like the shipped ones, in milliseconds."""
+"""A complete, tiny, seeded predictor: real files that load like the shipped, in milliseconds."""
 
 from __future__ import annotations
 

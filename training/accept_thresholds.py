@@ -1,4 +1,4 @@
-"""The p_acceptable from which a draft is accepted when nobody says otherwise (POST /v1/validate)."""
+"""The p_acceptable from which a draft is accepted unless somebody says otherwise."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ thresholds are chosen and certified, so that the certificate owes nothing to the
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -71,7 +70,7 @@ def run(
         report.mkdir(parents=True, exist_ok=True)
         pending = report / "policy.json.new"
         pending.write_text(json.dumps(policy.to_json(), indent=1) + "\n", encoding="utf-8")
-        os.replace(pending, report / "policy.json")
+        pending.replace(report / "policy.json")
         write_report(_report(policy, rows), report)
         reporter.say(f"policy: {report / 'policy.json'}")
     if as_json:
@@ -122,9 +121,7 @@ def _choose(
     fit_rows, certify_rows = side == "fit", np.flatnonzero(side == "certify")
     best: tuple[float, Candidate, Any] | None = None
     for candidate in candidates:
-        weights = fit_recalibration(
-            head_data(candidate, fit_rows), prior=prior, strength=_STRENGTH
-        )
+        weights = fit_recalibration(head_data(candidate, fit_rows), prior=prior, strength=_STRENGTH)
         refitted = with_weights(candidate, weights)
         cost = _point_cost(_rows(refitted.stages, np.flatnonzero(fit_rows)), target)
         if best is None or cost < best[0]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,9 @@ T = TypeVar("T")
 def data_key(paths: Sequence[Path], *, seed: int) -> str:
     """A hash of the data files' content and of the code that trains on them."""
     digest = hashlib.sha256(str(seed).encode())
-    files = [file for path in paths for file in (sorted(path.glob("*")) if path.is_dir() else [path])]
+    files = [
+        file for path in paths for file in (sorted(path.glob("*")) if path.is_dir() else [path])
+    ]
     here = Path(__file__).parent
     code = [*sorted(here.glob("*.py")), *sorted((here.parent / "router").rglob("*.py"))]
     for file in (*(f for f in files if f.suffix in (".parquet", ".jsonl", ".json")), *code):
@@ -50,5 +51,5 @@ class Checkpoints:
         pending = path.with_suffix(".new")
         with pending.open("wb") as target:
             pickle.dump(made, target, protocol=5)
-        os.replace(pending, path)
+        pending.replace(path)
         return made

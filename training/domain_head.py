@@ -96,7 +96,7 @@ def fit_domain(
     rest = [p for p in net.parameters() if all(p is not q for q in tables)]
     groups = [
         {"params": rest, "lr": chosen.learning_rate, "weight_decay": 1e-3},
-        {"params": tables, "lr": chosen.table_rate, "weight_decay": 1e-4},
+        {"params": tables, "lr": chosen.table_rate, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups)
     n, batch = len(labels), chosen.batch
@@ -108,9 +108,11 @@ def fit_domain(
     )
     targets, importance = torch.tensor(labels), torch.tensor(weights)
     clipped = [[_clip(ids, chosen.max_tokens) for ids in view.ids] for view in views]
+    chances = np.array(chosen.views[: len(views)])
+    chances /= chances.sum()
     for _ in range(chosen.epochs):
         order = rng.permutation(n)
-        which = rng.choice(len(views), n, p=chosen.views[: len(views)])
+        which = rng.choice(len(views), n, p=chances)
         for start in range(0, n, batch):
             rows = order[start : start + batch]
             ids = [clipped[which[i]][i] for i in rows]
@@ -120,7 +122,7 @@ def fit_domain(
                 logits, targets[rows], reduction="none", label_smoothing=chosen.smoothing
             )
             optimizer.zero_grad()
-            (loss * importance[rows]).mean().backward()
+            (loss * importance[rows]).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     head: DomainHead = net.fold()
@@ -146,11 +148,13 @@ def _network(table: StaticTable, n_shape: int, chosen: DomainSettings) -> Any:
             start = np.log(np.expm1(np.maximum(table.weights, 1e-3)))
             self.raw_weights = nn.Parameter(torch.tensor(start, dtype=torch.float32))
             self.own = nn.Embedding(len(table.weights), chosen.own_axes)
-            nn.init.normal_(self.own.weight, std=0.05)
-            width = self.vectors.shape[1] + chosen.own_axes + n_shape
-            self.norm = nn.BatchNorm1d(width, affine=False, momentum=0.01)
+            # From zero, so that a token never seen in training says nothing here; and not
+            # standardised, as zeros have no spread to divide by.
+            nn.init.zeros_(self.own.weight)
+            self.at = self.vectors.shape[1]
+            self.norm = nn.BatchNorm1d(self.at + n_shape, affine=False, momentum=0.01)
             self.drop = nn.Dropout(chosen.dropout)
-            self.first = nn.Linear(width, chosen.hidden)
+            self.first = nn.Linear(self.at + chosen.own_axes + n_shape, chosen.hidden)
             self.last = nn.Linear(chosen.hidden, len(DOMAINS))
 
         def forward(self, rows: list[Any], shape: Any) -> Any:
@@ -164,14 +168,20 @@ def _network(table: StaticTable, n_shape: int, chosen: DomainSettings) -> Any:
                 embedding_bag(flat, source, offsets, mode="sum", per_sample_weights=w) / mass
                 for source in (self.vectors, self.own.weight * 8.0)
             ]
-            u = self.drop(self.norm(torch.cat([*pooled, shape], dim=1)))
-            return self.last(self.drop(relu(self.first(u))))
+            rest = self.norm(torch.cat([pooled[0], shape], dim=1))
+            u = torch.cat([rest[:, : self.at], pooled[1], rest[:, self.at :]], dim=1)
+            return self.last(self.drop(relu(self.first(self.drop(u)))))
 
         def fold(self) -> DomainHead:
             with torch.no_grad():
-                scale = 1.0 / torch.sqrt(self.norm.running_var + self.norm.eps)
+                mean: Any = self.norm.running_mean
+                variance: Any = self.norm.running_var
+                scale = 1.0 / torch.sqrt(variance + self.norm.eps)
+                own, at = self.own.weight.shape[1], self.at
+                scale = torch.cat([scale[:at], torch.ones(own), scale[at:]])
+                mean = torch.cat([mean[:at], torch.zeros(own), mean[at:]])
                 w1 = self.first.weight.T * scale[:, None]
-                c1 = self.first.bias - self.norm.running_mean @ w1
+                c1 = self.first.bias - mean @ w1
                 weights = softplus(self.raw_weights).numpy().copy()
                 weights[0] = 0.0
                 return DomainHead(

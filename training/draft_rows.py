@@ -141,5 +141,3 @@ def group_by_prompt(rows: DraftRows, chosen: Sequence[int] | Ints) -> Iterator[I
     order = picked[np.argsort(rows.prompt[picked], kind="stable")]
     cuts = np.flatnonzero(np.diff(rows.prompt[order])) + 1
     yield from np.split(order, cuts)
-
-

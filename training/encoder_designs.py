@@ -1,4 +1,4 @@
-"""Encoders that are compared with the shipped one: a small contextual one, and the teacher itself."""
+"""Encoders compared with the shipped one: a small contextual one, and the teacher itself."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class ContextEncoder:
             helper.make_node("ReduceMean", ["active"], ["pooled"], axes=[2], keepdims=0),
         ]
         ids = helper.make_tensor_value_info("token_ids", TensorProto.INT64, ["batch", "length"])
-        pooled = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["batch", len(self.bias)])
+        width = len(self.bias)
+        pooled = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["batch", width])
         model = helper.make_model(
             helper.make_graph(nodes, "context", [ids], [pooled], initializer=constants),
             opset_imports=[helper.make_opsetid("", 17)],
@@ -111,7 +112,7 @@ def fit_context(
             pooled = (relu(conv(tokens)) * mask).sum(dim=2) / mask.sum(dim=2).clamp_min(1.0)
             loss = cross_entropy(last(pooled), targets[rows], reduction="none")
             optimizer.zero_grad()
-            (loss * importance[rows]).mean().backward()
+            (loss * importance[rows]).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     with torch.no_grad():
         return ContextEncoder(

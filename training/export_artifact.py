@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ _UNLISTED: Final = frozenset({"MODEL_CARD.md"})  # for people; may be amended af
 
 
 def name_version(files: Mapping[str, bytes], created: str) -> str:
-    """"<year>.<month>-<8 hex>" of what the files hold: the same content, the same name."""
+    """ "<year>.<month>-<8 hex>" of what the files hold: the same content, the same name."""
     digest = hashlib.sha256()
     for name in sorted(set(files) - _UNLISTED):
         digest.update(f"{name}\0{hashlib.sha256(files[name]).hexdigest()}\n".encode())
@@ -72,4 +71,4 @@ def promote_version(models_root: Path, version: str) -> None:
         raise UsageError(f"{models_root} has no version {version!r} to promote", param="version")
     pending = models_root / ".CURRENT.new"
     pending.write_text(f"{version}\n", encoding="utf-8")
-    os.replace(pending, models_root / "CURRENT")
+    pending.replace(models_root / "CURRENT")

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from router.abilities import prior_features
-from router.text import read_query
 from router.encoder import WordPieceEncoder, pad
+from router.text import read_query
 from router.types import Query
 
 from .fit_predictor import FittedPredictor
@@ -39,9 +39,7 @@ GOLDEN_TEXTS = (
 )
 
 
-def predictor_files(
-    fitted: FittedPredictor, aliases: Mapping[str, str]
-) -> dict[str, bytes]:
+def predictor_files(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[str, bytes]:
     """predictor.onnx, abilities.json, tokenizer.json and golden.npz, by name.
 
     `aliases` maps any name a model goes by to the canonical one.
@@ -104,7 +102,8 @@ def _prior(features: Floats64, vectors: Floats64) -> tuple[Floats64, Floats64]:
     """
     penalty = _RIDGE * np.eye(features.shape[1])
     penalty[0, 0] = 1e-6
-    weights = np.linalg.solve(features.T @ features + penalty, features.T @ vectors)
+    solved = np.linalg.solve(features.T @ features + penalty, features.T @ vectors)
+    weights = np.asarray(solved, dtype=np.float64)
     rest = (vectors - features @ weights)[:, :-1]
     covariance = np.atleast_2d(np.cov(rest, rowvar=False, bias=True))
     diagonal = np.diag(np.diag(covariance))

@@ -117,9 +117,7 @@ def widen(head: SuccessHead, slopes: Floats, shifts: Floats) -> tuple[FeatureMap
     return wide, theta.astype(np.float32), (head.bias * slopes + shifts).astype(np.float32)
 
 
-def calibrate_models(
-    data: PredictorData, logits: Floats, rows: Bools
-) -> tuple[Floats, Floats]:
+def calibrate_models(data: PredictorData, logits: Floats, rows: Bools) -> tuple[Floats, Floats]:
     """Each model's slope and shift of its out-of-fold logits, float32 [n_models] each.
 
     Platt scaling with a prior that keeps models with few labels where they are.
@@ -127,7 +125,13 @@ def calibrate_models(
     slopes = np.ones(len(data.models), dtype=np.float32)
     shifts = np.zeros(len(data.models), dtype=np.float32)
     as_is = Ability(
-        name="", theta=(1.0,), bias=0.0, verbosity=0.0, input_cost=None, output_cost=None, n_labels=0
+        name="",
+        theta=(1.0,),
+        bias=0.0,
+        verbosity=0.0,
+        input_cost=None,
+        output_cost=None,
+        n_labels=0,
     )
     spread = np.diag([1.0 / _SLOPE_PRECISION, 1.0 / _SHIFT_PRECISION])
     usable = rows & ~np.isnan(data.labels) & np.isfinite(logits)
@@ -203,9 +207,7 @@ def fold_logits(
     return out[0], out[1]
 
 
-def _key(
-    data: PredictorData, chosen: SuccessSettings, folds: int, labels: Floats | None
-) -> str:
+def _key(data: PredictorData, chosen: SuccessSettings, folds: int, labels: Floats | None) -> str:
     digest = hashlib.sha256(json.dumps([asdict(chosen), folds, _SEED], default=dict).encode())
     code = Path(__file__).with_name("success_head.py").read_bytes()
     shown = data.labels if labels is None else labels

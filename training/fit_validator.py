@@ -112,9 +112,7 @@ def fit_validators(
     return final, fits, pair_p, rows.correct[pairs.one].astype(np.float64)
 
 
-def fit_validator(
-    rows: DraftRows, *, without_source: str, n_folds: int, seed: int
-) -> ValidatorFit:
+def fit_validator(rows: DraftRows, *, without_source: str, n_folds: int, seed: int) -> ValidatorFit:
     """The fit on all trainable rows of the other sources: what meets a set it has never seen."""
     kept = rows.may_train & (rows.source != without_source)
     chosen = _balanced(rows, np.flatnonzero(kept), _MAX_ROWS_PER_SOURCE, seed)

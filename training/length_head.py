@@ -56,8 +56,8 @@ def fit_lengths(
         middle = float(np.average(target, weights=weight))
         slope = np.linalg.solve(gram, (unit * weight[:, None]).T @ (target - middle))
         rest = y - (unit @ slope + middle)[place]
-        verbosity = np.bincount(model, weights=rest, minlength=n_models)
-        verbosity /= per_model + _PRIOR_ROWS
+        summed = np.bincount(model, weights=rest, minlength=n_models)
+        verbosity = summed / (per_model + _PRIOR_ROWS)
     left = rest - verbosity[model]
     slope = slope * scale
     bias = middle - float(mean @ slope) + 0.5 * float(left.var())

@@ -64,7 +64,9 @@ def source_aucs(data: PredictorData, p: Floats, rows: npt.NDArray[np.bool_]) -> 
                 scores.append(score)
         if scores:
             found[source] = {
-                "auc": float(np.mean(scores)), "models": len(scores), "n": int(at.sum())
+                "auc": float(np.mean(scores)),
+                "models": len(scores),
+                "n": int(at.sum()),
             }
     return found
 

@@ -41,6 +41,7 @@ def choose_policy(
     delta: float,
     method: str = "hedged_capital",
     order: Sequence[Sequence[int]] | Sequence[int],
+    tell_need: bool = True,
 ) -> Choice | None:
     """The cheapest policy certified to keep `target` of the verifier's quality, or None.
 
@@ -53,7 +54,8 @@ def choose_policy(
 
     None: no chain can begin, and no first policy keeps the target even as a point estimate, so
     the verifier it is. NotEnoughLabelsError: none can begin, though one seems to keep the target;
-    the message says about how many labelled prompts would do.
+    the message says about how many labelled prompts would do, unless `tell_need` is off (it takes
+    a while to find out).
     """
     prices = np.asarray(cost, dtype=np.float64)
     chains = _chains(order, len(X))
@@ -63,7 +65,8 @@ def choose_policy(
     p = p_values(X, target, method=method, delta=level)
     certified = {policy for chain in chains for policy in _walk(chain, p, level)}
     if not certified:
-        _raise_if_hopeful(X, [chain[0] for chain in chains], target, level, method)
+        starts = [chain[0] for chain in chains]
+        _raise_if_hopeful(X, starts, target, level, method, tell_need=tell_need)
         return None
     ranked = tuple(sorted(certified, key=lambda policy: (float(prices[policy]), policy)))
     return Choice(
@@ -114,15 +117,23 @@ def _walk(chain: Sequence[int], p: Floats, level: float) -> list[int]:
 
 
 def _raise_if_hopeful(
-    X: Floats, starts: Sequence[int], target: float, level: float, method: str
+    X: Floats,
+    starts: Sequence[int],
+    target: float,
+    level: float,
+    method: str,
+    *,
+    tell_need: bool,
 ) -> None:
     """NotEnoughLabelsError if the first policy of a chain keeps the target as a point estimate."""
     hopeful = [policy for policy in starts if X[policy].mean() > 0]
     if not hopeful:
         return
-    needs = [labels_needed(X[p], target=target, delta=level, method=method) for p in hopeful]
-    known = [need for need in needs if need is not None]
-    about = f"about {_two_digits(min(known)):,}" if known else f"more than {_MOST_LABELS:,}"
+    about = "more"
+    if tell_need:
+        needs = [labels_needed(X[p], target=target, delta=level, method=method) for p in hopeful]
+        known = [need for need in needs if need is not None]
+        about = f"about {_two_digits(min(known)):,}" if known else f"more than {_MOST_LABELS:,}"
     raise NotEnoughLabelsError(
         f"not enough labels: {X.shape[1]:,} labelled prompts cannot show that any routing keeps"
         f" {target:.1%} of the verifier's quality with confidence {1 - level:.1%};"

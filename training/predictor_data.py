@@ -20,7 +20,15 @@ from .outcomes import Outcomes
 from .splits import kfold_groups
 from .vocabulary import StaticTable
 
-__all__ = ["PredictorData", "PromptTexts", "authors_labels", "collect", "pool", "prompt_key", "read_texts"]
+__all__ = [
+    "PredictorData",
+    "PromptTexts",
+    "authors_labels",
+    "collect",
+    "pool",
+    "prompt_key",
+    "read_texts",
+]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -130,14 +131,12 @@ def _train(
     promote_version(models_root, version)
     size = sum(map(len, files.values())) / 1e6
     reporter.say(f"artifact {version}, {size:.1f} MB, is current in {models_root}")
-    without = kept.keep("unseen-sources", lambda: _unseen(rows, seed, reporter))
+    without = _unseen(rows, kept, seed, reporter)
     _write_crossfit(work, given.outcomes, predicted, folds, without)
     return version
 
 
-def _read(
-    data: Sequence[Path], teacher: str | None, work: Path, reporter: Reporter
-) -> _Data:
+def _read(data: Sequence[Path], teacher: str | None, work: Path, reporter: Reporter) -> _Data:
     reporter.say("reading outcomes")
     outcomes = read_outcomes(list(data), revised_prompts="rename")
     labelled = outcomes.labels
@@ -234,13 +233,16 @@ def _validators(
     return final, folds, thresholds
 
 
-def _unseen(rows: DraftRows, seed: int, reporter: Reporter) -> dict[str, ValidatorFit]:
+def _unseen(
+    rows: DraftRows, kept: Checkpoints, seed: int, reporter: Reporter
+) -> dict[str, ValidatorFit]:
     """For each source a validator that has not seen it, to measure what ships on new sets."""
     found = {}
     for source in sorted(set(rows.source.tolist())):
         reporter.say(f"validator without {source}")
-        found[str(source)] = fit_validator(
-            rows, without_source=str(source), n_folds=_FOLDS, seed=seed
+        found[str(source)] = kept.keep(
+            f"without-{source}",
+            partial(fit_validator, rows, without_source=str(source), n_folds=_FOLDS, seed=seed),
         )
     return found
 
@@ -294,7 +296,5 @@ def _policy(evidence: Sequence[Evidence], outcomes: Outcomes) -> PolicyFile:
     """The pooled policy: one set of thresholds for every kind of prompt, from free sources only."""
     free = outcomes.column("train_ok").astype(bool)
     allowed = set(outcomes.column("source")[free].astype(str).tolist())
-    stages = [
-        one.candidates[0].stages for one in evidence if allowed.issuperset(one.line.sources)
-    ]
+    stages = [one.candidates[0].stages for one in evidence if allowed.issuperset(one.line.sources)]
     return fit_policy(pool_stages(stages), chain=DEFAULT_CHAIN)

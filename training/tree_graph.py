@@ -82,7 +82,7 @@ class _Nodes:
                 self.rows.append(row)
             index += 1
 
-    def attributes(self) -> dict[str, list[Any]]:
+    def attributes(self) -> dict[str, Any]:
         trees, ids, features, values, modes, lefts, rights, missing = (
             list(column) for column in zip(*self.rows, strict=True)
         )
@@ -106,7 +106,7 @@ def _missing_goes_left(node: dict[str, Any]) -> bool:
     """Where a booster sends NaN: a feature without NaN in training treats it as zero."""
     if node["missing_type"] == "NaN":
         return bool(node["default_left"])
-    return 0.0 <= float(node["threshold"])
+    return float(node["threshold"]) >= 0.0
 
 
 def _round_down(value: float) -> float:

@@ -12,6 +12,7 @@ import ast
 import json
 import re
 import string
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -43,6 +44,7 @@ _SAID_HINTS: Final = (b"answer", b"####")  # one of them stands in whatever _SAI
 _SAID_LEAD: Final = 8  # characters at most from its start to that hint
 _MAX_SAID_HINTS: Final = 12  # with more of them the pattern is as fast
 _LETTER = re.compile(r"^[\s*_\"'(\[{$\\]*(?:text\{)?\(?([A-P])(?:[\s).:,*_\"'\]}$\\]|$)")
+_LATEX_COMMAND = re.compile(r"(?<!\\)\\([bfnrt][a-z]{2,})")
 _LETTER_ANYWHERE = re.compile(r"\(([A-P])\)|(?:option|choice|answer)\s+\(?([A-P])\b")
 _NUMBER = re.compile(r"-?\$?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?(?<=\d)")
 _EQUALS_TAIL = re.compile(r".*=\s*", re.S)
@@ -97,7 +99,7 @@ def read_answer(text: str, *, options: Mapping[str, str], json_wanted: bool = Fa
         return _read_json(view)
     stated, reasoning, marked = _locate(view, multiple_choice=bool(options))
     if options:
-        letter = _letter(stated, options) or (None if marked else _last_letter(view))
+        letter = _letter(stated, options) or (None if marked else _last_letter(view, options))
         if letter:
             return _read(FinalAnswer(kind="choice", value=letter, raw=stated), reasoning, marked)
     return _read(_normalise(stated, marked=marked), reasoning, marked)
@@ -177,7 +179,9 @@ def _answer_field(stripped: str) -> tuple[str, str, bool] | None:
     if found is None:
         return None
     rest = stripped[found.end() :]
-    value = _string_value(rest) if rest.startswith('"') else re.split(r"[}\n`]", rest, maxsplit=1)[0]
+    value = (
+        _string_value(rest) if rest.startswith('"') else re.split(r"[}\n`]", rest, maxsplit=1)[0]
+    )
     reasoning = _reasoning_fields(stripped[: found.start()])
     return value.strip().rstrip(",").strip(), reasoning, True
 
@@ -191,7 +195,8 @@ def _string_value(rest: str) -> str:
         if rest[end] == '"':
             break
         end += 1
-    body = rest[1:end]
+    # A model that writes "\frac" in JSON means LaTeX, though JSON reads a form feed there.
+    body = _LATEX_COMMAND.sub(r"\\\\\1", rest[1:end])
     try:
         return str(json.loads(f'"{body}"'))
     except ValueError:
@@ -228,15 +233,13 @@ def _letter(stated: str, options: Mapping[str, str]) -> str | None:
         if plain and plain == _plain(option):
             return letter
     found = _LETTER_ANYWHERE.search(stated)
-    letter = (found[1] or found[2]) if found else None
-    return letter if letter in options else None
+    named = (found[1] or found[2]) if found else None
+    return named if named in options else None
 
 
-def _last_letter(view: str) -> str | None:
-    letters = _LETTER_ANYWHERE.findall(view[-400:])
-    if not letters:
-        return None
-    return str(letters[-1][0] or letters[-1][1])
+def _last_letter(view: str, options: Mapping[str, str]) -> str | None:
+    letters = [one or two for one, two in _LETTER_ANYWHERE.findall(view[-400:])]
+    return next((letter for letter in reversed(letters) if letter in options), None)
 
 
 def _plain(text: str) -> str:
@@ -260,7 +263,7 @@ def _normalise(stated: str, *, marked: bool) -> FinalAnswer:
     if literal is not None:
         return FinalAnswer(kind="literal", value=literal, raw=raw)
     if any(mark in cleaned for mark in ("\\", "^", "=", "sqrt", "$")) or (
-        any(c.isdigit() for c in cleaned) and any(c in "+*/()[]" for c in cleaned)
+        any(mark in cleaned for mark in "+*/()[]") and any(c.isdigit() for c in cleaned)
     ):
         return FinalAnswer(kind="expression", value=cleaned, raw=raw)
     if len(cleaned) <= MAX_SHORT_TEXT:
@@ -301,9 +304,13 @@ def _literal(text: str) -> str | None:
     if len(text) > MAX_LITERAL or text[0] not in "[({'\"TFNb-":
         return None
     try:
-        value: Any = ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # escapes that Python frowns on
+            value: Any = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
+    if isinstance(value, set | frozenset):
+        return "{" + ", ".join(sorted(map(repr, value))) + "}"
     return repr(value)
 
 

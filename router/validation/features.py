@@ -190,7 +190,12 @@ def draft_evidence(
 
 
 def pair_features(
-    one: DraftEvidence, peer: DraftEvidence, agreement: Agreement, *, single: float, peer_single: float
+    one: DraftEvidence,
+    peer: DraftEvidence,
+    agreement: Agreement,
+    *,
+    single: float,
+    peer_single: float,
 ) -> Embedding:
     """Evidence on draft `one` beside its peer, float32 [len(PAIR_FEATURES)].
 
@@ -294,14 +299,18 @@ def _float(written: str) -> float:
     return float(written.replace(",", "")[:_MAX_DIGITS])
 
 
-def _jaccard(one: frozenset[float] | frozenset[str], two: frozenset[float] | frozenset[str]) -> float:
-    union = len(one | two)  # type: ignore[operator]
-    return len(one & two) / union if union else math.nan  # type: ignore[operator]
+def _jaccard(
+    one: frozenset[float] | frozenset[str], two: frozenset[float] | frozenset[str]
+) -> float:
+    union = len(one | two)
+    return len(one & two) / union if union else math.nan
 
 
 def _json_wanted(query: Query) -> bool:
     wanted = query.response_format
-    return bool(wanted) and wanted is not None and wanted.get("type") in ("json_object", "json_schema")
+    return (
+        bool(wanted) and wanted is not None and wanted.get("type") in ("json_object", "json_schema")
+    )
 
 
 def logit(p: float) -> float:

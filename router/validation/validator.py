@@ -99,14 +99,14 @@ class Validator:
         drafts = (draft, *peers)
         judged = self.judge(query_evidence(query), drafts, prediction)
         p = judged.p_drafts[0]
-        checks = list(
-            render_checks(judged.evidence[0].rules, query, draft, limits or _NO_LIMITS)
-        )
+        checks = list(render_checks(judged.evidence[0].rules, query, draft, limits or _NO_LIMITS))
         agreement = judged.agreements[0]
         if agreement is not None:
             detail = "the final answers agree" if agreement.same else "the final answers differ"
             checks.append(
-                Check(name="agreement", passed=agreement.same, value=agreement.overlap, detail=detail)
+                Check(
+                    name="agreement", passed=agreement.same, value=agreement.overlap, detail=detail
+                )
             )
         failed = any(check.passed is False and check.name in HARD_CHECKS for check in checks)
         threshold = self.thresholds["pair" if peers else "single"]

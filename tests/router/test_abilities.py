@@ -75,7 +75,9 @@ def test_outcomes_move_an_ability_to_the_truth_and_few_move_it_little() -> None:
     assert found.theta == pytest.approx(theta, abs=0.12)
     assert found.bias == pytest.approx(bias, abs=0.12)
     assert found.n_labels == 4000
-    few = fit_ability(features[:3], difficulty[:3], correct[:3], flat(), covariance=np.eye(4) * 0.01)
+    few = fit_ability(
+        features[:3], difficulty[:3], correct[:3], flat(), covariance=np.eye(4) * 0.01
+    )
     assert np.abs(few.vector).max() < 0.1
 
 

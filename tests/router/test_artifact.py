@@ -104,9 +104,7 @@ def test_a_manifest_that_is_no_manifest_is_refused(models: Path, content: bytes)
 def test_golden_inputs_that_come_out_differently_are_refused(tmp_path: Path) -> None:
     files = predictor_files(tiny_fitted(), {})
     other = predictor_files(tiny_fitted(seed=1), {})
-    version = write_artifact(
-        tmp_path, {**files, "golden.npz": other["golden.npz"]}, {}, CREATED
-    )
+    version = write_artifact(tmp_path, {**files, "golden.npz": other["golden.npz"]}, {}, CREATED)
     with pytest.raises(ArtifactDamagedError, match="golden"):
         load_artifact(tmp_path, version)
 

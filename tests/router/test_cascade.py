@@ -36,7 +36,9 @@ class MadeUpJudge:
 class MadeUpProvider:
     """Answers with the model's name; `failing` models raise. Remembers who was asked."""
 
-    def __init__(self, failing: Sequence[str] = (), costs: Mapping[str, float | None] = COST) -> None:
+    def __init__(
+        self, failing: Sequence[str] = (), costs: Mapping[str, float | None] = COST
+    ) -> None:
         self.asked: list[str] = []
         self._failing = failing
         self._costs = costs

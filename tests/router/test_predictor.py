@@ -52,7 +52,13 @@ def test_models_are_predicted_in_the_order_asked_by_any_name(predictor: Predicto
 
 
 def test_alone_and_in_a_batch_is_the_same(predictor: Predictor) -> None:
-    texts = ["why", "", "write a python function " * 50, "é" * 10, *(f"train {i}" for i in range(40))]
+    texts = [
+        "why",
+        "",
+        "write a python function " * 50,
+        "é" * 10,
+        *(f"train {i}" for i in range(40)),
+    ]
     many = predictor.predict_many([ask(text) for text in texts])
     for text, batched in zip(texts, many, strict=True):
         alone = predictor.predict(ask(text))

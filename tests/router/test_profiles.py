@@ -77,7 +77,8 @@ def test_a_target_that_is_no_share_is_refused(wanted: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gain", "bin_edge"), [(-1.0, -0.1), (-0.1, -0.1), (0.0, 0.2), (0.2, 0.2), (0.3, 0.6), (9.0, 0.6)]
+    ("gain", "bin_edge"),
+    [(-1.0, -0.1), (-0.1, -0.1), (0.0, 0.2), (0.2, 0.2), (0.3, 0.6), (9.0, 0.6)],
 )
 def test_the_expectation_of_a_gain_is_that_of_its_bin(gain: float, bin_edge: float) -> None:
     assert profile(0.98).expect(gain).gain == bin_edge

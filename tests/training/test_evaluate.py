@@ -165,7 +165,7 @@ def test_a_report_is_written_with_every_table_and_figure(
     headline = json.loads(capsys.readouterr().out)
     assert {row["target"] for row in headline["policy"]} == {0.96, 0.98, 0.99, 1.0}
     assert headline["policy"][0]["n"] == N
-    assert len(headline["guarantee"]) == 2
+    assert len(headline["guarantee"]) == 4  # two promises, two targets
     assert headline["validation"][0]["AUC pair, set left out"] is not None
     text = (report / "report.md").read_text(encoding="utf-8")
     for heading in ("Policies", "Guarantee", "Validation", "Success from the prompt alone"):

@@ -69,7 +69,10 @@ def test_values_right_at_a_threshold_go_the_same_way() -> None:
         float(node["threshold"])
         for tree in booster.dump_model()["tree_info"]
         for node in splits(tree["tree_structure"])
+        # The largest double parts NaN from all numbers; LightGBM reads |x| <= 1e-35 as zero.
+        if 1e-30 < abs(float(node["threshold"])) < 1e30
     ]
+    assert limits
     rows = []
     for limit in np.unique(limits):
         at = np.float32(limit)

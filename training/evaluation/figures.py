@@ -66,7 +66,7 @@ def draw_reliability(folder: Path, judged: Sequence[JudgedPairs]) -> list[Figure
 
 
 def draw_guarantee(folder: Path, realised: Mapping[tuple[float, float], Floats]) -> list[Figure]:
-    """(target, delta) -> realised retention of each split that had a certified policy."""
+    """(target, delta) -> realised retention of each split."""
     found = []
     for (target, delta), values in realised.items():
         if not len(values):
@@ -76,7 +76,7 @@ def draw_guarantee(folder: Path, realised: Mapping[tuple[float, float], Floats])
             values,
             target,
             delta,
-            title=f"Certified policies at ({target:g}, {delta:g}), all lines",
+            title=f"Certified at ({target:g}, {delta:g}) for as many more prompts, all lines",
         )
         found.append(Figure(name=f"Guarantee at ({target:g}, {delta:g})", path=path))
     return found

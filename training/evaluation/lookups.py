@@ -1,4 +1,4 @@
-"""What evaluation and calibration look up of outcomes: prices, and which prompts belong together."""
+"""What evaluation and calibration look up of outcomes: prices, and prompts that belong together."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from router.errors import NotEnoughLabelsError
 
@@ -16,7 +17,7 @@ from ..policy_search import simulate
 from .choosing import Chosen, Masks, Sums, frontier
 from .evidence import Evidence
 
-__all__ = ["Ladder", "build_ladder", "choose_certified"]
+__all__ = ["Ladder", "build_ladder", "choose_certified", "half_level"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,7 +68,9 @@ def choose_certified(
         cost = ladder.cost_usd[:, mine].mean(axis=1)
         grouped = group_margins(margin[:, mine], evidence.group[mine])
         try:
-            choice = choose_policy(grouped, cost, target=target, delta=delta, order=order)
+            choice = choose_policy(
+                grouped, cost, target=target, delta=delta, order=order, tell_need=False
+            )
         except NotEnoughLabelsError:
             choice = None
         if choice is None:
@@ -78,3 +81,13 @@ def choose_certified(
         saved[split] = 1 - ladder.cost_usd[index, rest].sum() / evidence.verifier_cost[rest].sum()
     found = Chosen(policy=policy, retention=kept, saving=saved)
     return found, float((policy < 0).mean())
+
+
+def half_level(delta: float) -> float:
+    """The level to certify at, so that the realised retention of as many other prompts falls below
+    the target with probability `delta` at most.
+
+    Calibration and test halves err independently and alike, so their difference spreads sqrt(2)
+    times as far as either from the truth (normal approximation): delta .05 becomes .010.
+    """
+    return float(norm.sf(np.sqrt(2.0) * norm.isf(delta)))

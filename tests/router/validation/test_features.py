@@ -88,7 +88,9 @@ def test_the_log_probability_statistic() -> None:
     assert logprob_statistic((0.5,)) == 0.0
 
 
-@pytest.mark.parametrize(("p", "low", "high"), [(0.0, -9.3, -9.2), (0.5, 0.0, 0.0), (1.0, 9.2, 9.3)])
+@pytest.mark.parametrize(
+    ("p", "low", "high"), [(0.0, -9.3, -9.2), (0.5, 0.0, 0.0), (1.0, 9.2, 9.3)]
+)
 def test_log_odds_are_clipped(p: float, low: float, high: float) -> None:
     assert low <= logit(p) <= high
 
@@ -109,7 +111,9 @@ def test_no_text_raises_or_gives_an_infinity(query: str, draft: str, peer: str) 
         assert not np.isinf(vector).any()
 
 
-@pytest.mark.parametrize("text", ["9" * 100_000, "\ud800" * 100_000, "a b " * 25_000, "\\" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["9" * 100_000, "\ud800" * 100_000, "a b " * 25_000, "\\" * 100_000]
+)
 def test_long_texts_on_both_sides(text: str) -> None:
     one = evidence(text, text, logprobs=(-1.0,) * 1000, finish_reason="length")
     assert not np.isinf(one.single).any()

@@ -51,7 +51,9 @@ def shipped() -> Artifact | None:
 
 
 @pytest.fixture(scope="module", params=["tiny", "shipped"])
-def validator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Validator:
+def validator(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Validator:
     if request.param == "tiny":
         root = tmp_path_factory.mktemp("models")
         return Validator(load_artifact(root, write_tiny_validator(root)))
@@ -172,7 +174,9 @@ def test_other_weights_are_used_where_they_are_given(validator: Validator) -> No
 
 def test_hostile_drafts_get_a_probability_too(validator: Validator) -> None:
     for text in ("\ud800" * 1000, "9" * 100_000, '{"answer": "' + "\\" * 5000, "#### 1e999"):
-        verdict = validator.validate(QUERY, Draft(text=text), prediction=prediction(), peers=[RIGHT])
+        verdict = validator.validate(
+            QUERY, Draft(text=text), prediction=prediction(), peers=[RIGHT]
+        )
         assert math.isfinite(verdict.p_acceptable)
 
 
