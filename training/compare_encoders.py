@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import argparse
 import csv
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from router.domains import DOMAINS
-from router.encoder import WordPieceEncoder
-from router.text import read_query
-from router.types import Query
 
 from .aliases import read_aliases
 from .domain_data import training_texts
 from .domain_head import DomainSettings, balance, fit_domain
 from .domain_texts import DomainTexts, read_domain_texts
 from .encoder_designs import embed_with_teacher, fit_context, quantised_teacher
+from .encoder_timing import TIMED_CHARS, time_static, time_teacher
 from .measure_predictor import pair_apgr
 from .metrics import macro_f1
 from .outcomes import read_outcomes
@@ -39,7 +35,6 @@ __all__ = ["Row", "compare", "write_tables"]
 
 Floats = npt.NDArray[np.float32]
 Say = Callable[[str], None]
-_LENGTHS = (100, 1_000, 10_000)
 _PAIR = {"weak": "mixtral-8x7b", "strong": "gpt-4-1106"}
 _TEACHER_TEXTS = 4_000  # labelled texts that the teacher's domain head is trained on
 _FOLDS, _SEED = 5, 20
@@ -47,7 +42,7 @@ _FOLDS, _SEED = 5, 20
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One design's line: qualities, latencies (p50, p99 in ms at _LENGTHS), size in MB."""
+    """One design's line: qualities, latencies (p50, p99 in ms at TIMED_CHARS), size in MB."""
 
     design: str
     domain_f1: float
@@ -128,7 +123,7 @@ def _static_rows(bench: _Bench) -> list[Row]:
     train = training_texts(bench.texts, table, cache=bench.work)
     held = _held_out(bench.texts)
     read = {name: read_texts(texts, table, cache=bench.work) for name, (texts, _) in held.items()}
-    latency = _time_static(table, ())
+    latency = time_static(table, ())
     size = (table.rows.size + 4 * len(table.weights) * 4 + len(table.tokenizer)) / 1e6
     rows = []
 
@@ -175,7 +170,7 @@ def _static_rows(bench: _Bench) -> list[Row]:
     rows.append(
         _row("static + convolution of width 3", scores,
              bench.apgr((mean.astype(np.float32), pooled[1]), pair),
-             _time_static(table, (context.graph(),)), size_tuned + context.table.size * 4 / 1e6)
+             time_static(table, (context.graph(),)), size_tuned + context.table.size * 4 / 1e6)
     )  # fmt: skip
     return rows
 
@@ -235,7 +230,7 @@ def _teacher_row(bench: _Bench) -> Row:
         scores.append(macro_of(logits, labels))
     graph = quantised_teacher()
     return _row(
-        "all-MiniLM-L6-v2, int8 (reference)", scores, values, _time_teacher(graph, bench.table),
+        "all-MiniLM-L6-v2, int8 (reference)", scores, values, time_teacher(graph, bench.table),
         len(graph) / 1e6,
         note=f"domain head on {len(y)} labelled texts; 128 tokens read",
     )  # fmt: skip
@@ -258,86 +253,10 @@ def macro_of(logits: Any, labels: Sequence[str]) -> float:
     return macro_f1(labels, guesses, [d for d in DOMAINS if d in set(labels)])
 
 
-def _prompts(length: int, n: int, seed: int = 0) -> list[Query]:
-    rng = Random(seed)
-    words = "the of a model price function why patient court sum integral write story data table".split()
-    text = " ".join(rng.choice(words) for _ in range(length))
-    starts = [rng.randrange(max(len(text) - length, 1)) for _ in range(n)]
-    return [Query.from_prompt(text[start : start + length]) for start in starts]
-
-
-def _percentiles(ask: Callable[[Query], object], *, n: int) -> list[tuple[float, float]]:
-    found = []
-    for length in _LENGTHS:
-        times = []
-        for query in _prompts(length, n):
-            start = time.perf_counter()
-            ask(query)
-            times.append((time.perf_counter() - start) * 1e3)
-        found.append((float(np.percentile(times, 50)), float(np.percentile(times, 99))))
-    return found
-
-
-def _session(graph: bytes) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-def _time_static(table: StaticTable, extra: Sequence[bytes]) -> list[tuple[float, float]]:
-    """Reading, tokenising and the pooling graph (and `extra` graphs on the same ids)."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    constants = [
-        numpy_helper.from_array(table.rows, "rows"),
-        numpy_helper.from_array((table.weights * table.scale)[:, None], "pool"),
-    ]
-    nodes = [
-        helper.make_node("Gather", ["pool", "token_ids"], ["w"]),
-        helper.make_node("Transpose", ["w"], ["wt"], perm=[0, 2, 1]),
-        helper.make_node("Gather", ["rows", "token_ids"], ["row8"]),
-        helper.make_node("Cast", ["row8"], ["row"], to=1),
-        helper.make_node("MatMul", ["wt", "row"], ["sums"]),
-    ]
-    ids = helper.make_tensor_value_info("token_ids", TensorProto.INT64, ["batch", "length"])
-    sums = helper.make_tensor_value_info(
-        "sums", TensorProto.FLOAT, ["batch", 1, table.rows.shape[1]]
-    )
-    model = helper.make_model(
-        helper.make_graph(nodes, "pool", [ids], [sums], initializer=constants),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-    )
-    sessions = [_session(graph) for graph in (model.SerializeToString(), *extra)]
-    encoder = WordPieceEncoder.from_bytes(table.tokenizer)
-
-    def ask(query: Query) -> None:
-        row = np.array([encoder.encode_reading(read_query(query))], dtype=np.int64)
-        for session in sessions:
-            session.run(None, {"token_ids": row})
-
-    return _percentiles(ask, n=300)
-
-
-def _time_teacher(graph: bytes, table: StaticTable) -> list[tuple[float, float]]:
-    session = _session(graph)
-    encoder = WordPieceEncoder.from_bytes(table.tokenizer)
-
-    def ask(query: Query) -> None:
-        ids = encoder.encode_reading(read_query(query))[:126]
-        row = np.array([[101, *ids, 102]], dtype=np.int64)
-        session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})
-
-    return _percentiles(ask, n=60)
-
-
 def write_tables(rows: Sequence[Row], folder: Path) -> None:
     """encoders.csv and encoders.md."""
     columns = ["design", "domain macro-F1", "real-chat macro-F1", "APGR MMLU", "APGR GSM8K"]
-    columns += [f"p50 / p99 ms, {length:,} chars" for length in _LENGTHS] + ["MB", "note"]
+    columns += [f"p50 / p99 ms, {length:,} chars" for length in TIMED_CHARS] + ["MB", "note"]
     cells = [
         [
             row.design,
@@ -356,8 +275,8 @@ def write_tables(rows: Sequence[Row], folder: Path) -> None:
         "# Encoders compared\n\nMade by `python -m training.compare_encoders`. Domains: held-out "
         "labelled texts that are free to train on, and arena-hard-v2 (real chat in many languages, "
         "three of the ten labels). APGR: RouteLLM's pair, five folds by question, the authors' own "
-        "labels; success heads see the prompts of RouteLLM's files only, except where the line says "
-        "otherwise. Latency: one thread, reading and tokenising included, heads left out.\n\n"
+        "labels; success heads see the prompts of RouteLLM's files only, except where the line "
+        "says otherwise. Latency: one thread, reading and tokenising included, heads left out.\n\n"
     )
     (folder / "encoders.md").write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
 
