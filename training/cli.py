@@ -128,6 +128,7 @@ def register_evaluate(app: typer.Typer) -> None:
             chain=chain.split(",") if chain else (),
             sources=source or (),
             quick=quick,
+            write_card=write_card,
             seed=seed,
             as_json=as_json,
         )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -22,6 +23,7 @@ from router.validation.validator import Validator
 from .domain_texts import DomainTexts, read_domain_texts
 from .evaluation.bench import ArtifactBench, Bench, CrossfitBench
 from .evaluation.benchmarks import Line, Prices, benchmark_lines, find_lines, line_for_chain
+from .evaluation.card_figures import card_figures
 from .evaluation.crossfit import Crossfit, load_crossfit
 from .evaluation.evidence import gather_evidence
 from .evaluation.lookups import known_prices, prompt_groups
@@ -34,6 +36,7 @@ from .evaluation.sections import (
     success_section,
     validation_section,
 )
+from .model_card import with_figures
 from .outcomes import Outcomes, read_outcomes
 from .report import Report, Section, write_report
 
@@ -62,6 +65,7 @@ def run(
     chain: Sequence[str] = (),
     sources: Sequence[str] = (),
     quick: bool = False,
+    write_card: bool = False,
     seed: int = 0,
     as_json: bool = False,
 ) -> None:
@@ -97,6 +101,8 @@ def run(
         (report / "headline.json").write_text(
             json.dumps(done.headline, indent=1) + "\n", encoding="utf-8"
         )
+        if write_card:
+            _write_card(done.headline, models_root)
         _summarise(done, reporter)
         reporter.say(f"report: {index}")
     if as_json:
@@ -214,6 +220,13 @@ def _report(done: Measured, outcomes: Outcomes, judging: _Judging) -> Report:
     )
     sections: list[Section] = done.sections
     return Report(title="Evaluation", sections=sections, summary=summary)
+
+
+def _write_card(headline: dict[str, Any], models_root: Path | None) -> None:
+    """Put the figures into the current artifact's MODEL_CARD.md."""
+    card = load_artifact(models_root, verify=False).root / "MODEL_CARD.md"
+    text = card.read_text(encoding="utf-8")
+    card.write_text(with_figures(text, card_figures(headline)), encoding="utf-8")
 
 
 def _summarise(done: Measured, reporter: Reporter) -> None:
