@@ -113,6 +113,10 @@ def register_evaluate(app: typer.Typer) -> None:
         quick: Annotated[
             bool, typer.Option("--quick", help="Fewer splits and samples; for a first look.")
         ] = False,
+        write_card: Annotated[
+            bool,
+            typer.Option("--write-card", help="Put the figures into the artifact's MODEL_CARD.md."),
+        ] = False,
         seed: _Seed = 0,
         as_json: _Json = False,
     ) -> None:

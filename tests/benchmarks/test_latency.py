@@ -118,8 +118,13 @@ class Writer:
         return "".join(self._random.choice(letters) for _ in range(size))
 
 
-def measure(call: Callable[[Any], object], inputs: Sequence[Any]) -> tuple[float, float, float]:
-    """p50, p99 and maximum of `call` over `inputs`, in ms.
+def measure(
+    call: Callable[[Any], object],
+    inputs: Sequence[Any],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[float, float, float]:
+    """p50, p99 and maximum of `call` over `inputs`, in ms by `clock` (seconds).
 
     The inputs are walked in three rounds, each over a third of them, and the round with the lowest
     p99 counts: what another process took from this one is no part of the answer.
@@ -130,9 +135,9 @@ def measure(call: Callable[[Any], object], inputs: Sequence[Any]) -> tuple[float
     for first in range(3):
         times = []
         for one in inputs[10 + first :: 3]:
-            start = time.perf_counter()
+            start = clock()
             call(one)
-            times.append((time.perf_counter() - start) * 1000)
+            times.append((clock() - start) * 1000)
         cuts = statistics.quantiles(times, n=100)
         rounds.append((cuts[98], cuts[49], max(times)))
     p99, p50, most = min(rounds)
@@ -216,11 +221,14 @@ def test_start_and_memory(report: Any) -> None:
 
 
 def test_a_decision_is_not_slow(engine: Engine) -> None:
-    """What runs beside the other tests: ten times the bar, so that a busy machine passes."""
+    """What runs beside the other tests: ten times the bar, in processor time, so that a busy
+    machine passes."""
     writer = Writer(7)
     for length in (100, 100_000):
         prompts = [writer.english(length) for _ in range(60)]
-        p50, _, _ = measure(lambda prompt: engine.route(Query.from_prompt(prompt)), prompts)
+        p50, _, _ = measure(
+            lambda prompt: engine.route(Query.from_prompt(prompt)), prompts, clock=time.thread_time
+        )
         assert p50 < 10 * P50_BAR_MS
 
 
