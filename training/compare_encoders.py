@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,19 @@ def compare(
         work=work,
         say=say,
     )
-    return [*_static_rows(bench), _teacher_row(bench)]
+    return [*_kept(work / "encoder-rows.json", bench), _teacher_row(bench)]
+
+
+def _kept(path: Path, bench: _Bench) -> list[Row]:
+    """The static rows, from `path` where an interrupted run left them; delete it to start anew."""
+    if path.is_file():
+        return [
+            Row(**{**row, "latency_ms": tuple(map(tuple, row["latency_ms"]))})
+            for row in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    rows = _static_rows(bench)
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+    return rows
 
 
 def _static_rows(bench: _Bench) -> list[Row]:
@@ -295,7 +308,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the tables")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger(__name__).setLevel(logging.INFO)
     say = logging.getLogger(__name__).info
     files = sorted(given.data.glob("outcomes*.parquet"))
     rows = compare(

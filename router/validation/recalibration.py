@@ -40,7 +40,7 @@ HEADS: Final = {
 }
 """The inputs of each head, in order."""
 
-_MAX_LOGIT: Final = 9.0
+_MAX_LOGIT: Final = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ class Recalibration:
 
 
 UNCHANGED: Final = Recalibration(
-    single=(1.0, -1.0, 0.283, 0.005, 0.0),
-    pair=(1.0, -0.4, 0.35, 0.25, -0.15, 0.0, 0.0, 0.0),
+    single=(1.0, -1.0, 0.219, 0.072, 0.0),
+    pair=(1.0, -0.5, 0.25, 0.15, -0.1, 0.0, 0.0, 0.0),
     verifier=(1.0, 0.08, 0.05, 0.0, 0.0, 0.0),
 )
 """Leaves probabilities as the graphs give them where no log-probabilities are known. Where they
@@ -86,11 +86,15 @@ def sigmoid(x: float) -> float:
 
 
 def logprob_logit(logprob: float) -> float:
-    """The log-odds of the probability exp(logprob), clipped to +-9; NaN stays NaN."""
+    """The log-odds of the probability exp(logprob), clipped to +-20; NaN stays NaN.
+
+    log(p / (1 - p)) = logprob - log(-expm1(logprob)), which keeps apart probabilities that differ
+    only in their distance from 1.
+    """
     if math.isnan(logprob):
         return math.nan
-    p = math.exp(min(logprob, -1e-6))
-    return max(-_MAX_LOGIT, min(_MAX_LOGIT, math.log(p + 1e-12) - math.log1p(-p + 1e-12)))
+    below = min(logprob, -1e-9)
+    return max(-_MAX_LOGIT, min(_MAX_LOGIT, below - math.log(-math.expm1(below))))
 
 
 def single_inputs(logit: float, logprob: float) -> tuple[float, ...]:

@@ -71,8 +71,9 @@ def test_a_sure_peer_counts_for_agreement_and_against_disagreement() -> None:
 def test_the_log_odds_of_a_log_probability() -> None:
     assert logprob_logit(math.log(0.5)) == pytest.approx(0.0, abs=1e-9)
     assert math.isnan(logprob_logit(math.nan))
-    assert logprob_logit(0.0) == 9.0
-    assert logprob_logit(-math.inf) == -9.0
+    assert logprob_logit(0.0) == 20.0
+    assert logprob_logit(-math.inf) == -20.0
+    assert logprob_logit(-1e-7) > logprob_logit(-1e-6) > logprob_logit(-1e-4)
 
 
 def test_the_logistic_function_does_not_overflow() -> None:
