@@ -11,16 +11,18 @@ from typing import TypeVar
 __all__ = ["Checkpoints", "data_key"]
 
 T = TypeVar("T")
+_OWN = (".py", ".txt", ".jsonl")  # what the prompts of our own are made of
 
 
 def data_key(paths: Sequence[Path], *, seed: int) -> str:
-    """A hash of the data files' content and of the code that trains on them."""
+    """A hash of the data files' content and of the code and the prompts that train on them."""
     digest = hashlib.sha256(str(seed).encode())
     files = [
         file for path in paths for file in (sorted(path.glob("*")) if path.is_dir() else [path])
     ]
     here = Path(__file__).parent
-    code = [*sorted(here.glob("*.py")), *sorted((here.parent / "router").rglob("*.py"))]
+    own = sorted(file for file in (here / "prompts").rglob("*") if file.suffix in _OWN)
+    code = [*sorted(here.glob("*.py")), *own, *sorted((here.parent / "router").rglob("*.py"))]
     for file in (*(f for f in files if f.suffix in (".parquet", ".jsonl", ".json")), *code):
         digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]

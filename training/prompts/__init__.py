@@ -4,6 +4,16 @@ The recorded data is mostly exam wording; these prompts bring the words, registe
 documents of chat to the domain classifier. Everything here was made up for this purpose.
 """
 
+from .abroad import generate_abroad
 from .generator import DOMAINS, LabelledPrompt, generate
+from .joined import join_documents
+from .written import read_written
 
-__all__ = ["DOMAINS", "LabelledPrompt", "generate"]
+__all__ = [
+    "DOMAINS",
+    "LabelledPrompt",
+    "generate",
+    "generate_abroad",
+    "join_documents",
+    "read_written",
+]
