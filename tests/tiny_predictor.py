@@ -9,7 +9,7 @@ import numpy as np
 
 from router.domains import DOMAINS
 from router.text import SHAPE_FEATURES
-from training.domain_head import DomainHead
+from training.domain_head import FIRST_WORD_ID, DomainHead
 from training.export_artifact import promote_version, write_artifact
 from training.export_predictor import predictor_files
 from training.fit_predictor import FittedPredictor
@@ -46,7 +46,7 @@ def tiny_fitted(seed: int = 0) -> FittedPredictor:
     rng = np.random.default_rng(seed)
     table = tiny_table(seed=seed)
     d, s, k1, clusters, axes, own = 8, len(SHAPE_FEATURES), 4, 2, 4, 3
-    width = 2 * d + s
+    width, ends, filters = 2 * d + s, 2, 4
 
     def draw(*shape: int) -> np.ndarray:
         return (rng.normal(size=shape) * 0.3).astype(np.float32)
@@ -55,8 +55,13 @@ def tiny_fitted(seed: int = 0) -> FittedPredictor:
         table=table,
         domain=DomainHead(
             weights=np.r_[0.0, rng.uniform(0.5, 1.5, len(table.weights) - 1)].astype(np.float32),
-            own=draw(len(table.weights), own),
-            w1=draw(d + own + s, 5),
+            own=draw(len(table.weights), own).astype(np.float16).astype(np.float32),
+            ends=_from_first_word(draw(len(table.weights), ends)),
+            end_weights=_from_first_word(np.abs(draw(len(table.weights))) + 0.5),
+            filters=draw(3 * ends, filters),
+            filter_bias=draw(filters),
+            window=4,
+            w1=draw(d + own + s + 2 * (ends + filters), 5),
             c1=draw(5),
             w2=draw(5, len(DOMAINS)),
             c2=draw(len(DOMAINS)),
@@ -85,6 +90,13 @@ def tiny_fitted(seed: int = 0) -> FittedPredictor:
         verbosity=draw(len(MODELS)),
         n_labels=np.full(len(MODELS), 500),
     )
+
+
+def _from_first_word(rows: np.ndarray) -> np.ndarray:
+    """Rounded as the graph holds them, and 0 for padding and marks."""
+    rows = rows.astype(np.float16).astype(np.float32)
+    rows[:FIRST_WORD_ID] = 0.0
+    return rows
 
 
 def write_tiny(root: Path, seed: int = 0) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from router.domains import DOMAINS
 from router.text import SHAPE_FEATURES
 
-from .domain_head import DomainHead
+from .domain_head import FIRST_WORD_ID, DomainHead
 from .success_head import CLIP, MASS_SCALE, FeatureMap
 from .vocabulary import StaticTable
 
@@ -26,6 +26,7 @@ __all__ = ["PredictorWeights", "build_graph"]
 Floats = npt.NDArray[np.float32]
 _OPSET = 17
 _IR_VERSION = 9
+_NEVER = -1e4  # a filter's answer where there is no word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ def _pool(graph: _Graph, weights: PredictorWeights) -> None:
     columns = [table.weights * table.scale, domain.weights * table.scale]
     columns += [table.weights, domain.weights]
     graph.constant("rows", table.rows)
-    graph.constant("own_rows", domain.own)
+    graph.constant("own_rows", domain.own.astype(np.float16))
     graph.constant("pool", np.stack(columns, axis=1).astype(np.float32))
     graph.constant("halves", np.array([2, 2], dtype=np.int64))
     graph.constant("ones", np.array([1, 1], dtype=np.int64))
@@ -138,7 +139,8 @@ def _pool(graph: _Graph, weights: PredictorWeights) -> None:
     graph.add("Split", ["w_plain", "ones"], ["w_unused", "w_own"], axis=1)
     graph.add("Split", ["masses", "ones"], ["mass_3", "mass_d3"], axis=1)
     graph.add("Squeeze", ["mass_3", "axis1"], "mass")
-    graph.add("Gather", ["own_rows", "token_ids"], "own_row")
+    graph.add("Gather", ["own_rows", "token_ids"], "own_16")
+    graph.add("Cast", ["own_16"], "own_row", to=1)
     graph.add("MatMul", ["w_own", "own_row"], "own_sum")
     graph.add("Div", ["own_sum", "mass_d3"], "own_3")
     graph.add("Squeeze", ["own_3", "axis1"], "own")
@@ -148,16 +150,85 @@ def _pool(graph: _Graph, weights: PredictorWeights) -> None:
 
 
 def _domains(graph: _Graph, weights: PredictorWeights) -> None:
+    """DomainHead.logits, operation by operation, and their softmax."""
     domain = weights.domain
+    _ends(graph, domain)
     graph.constant("d_w1", domain.w1)
     graph.constant("d_c1", domain.c1)
     graph.constant("d_w2", (domain.w2 / weights.temperature).astype(np.float32))
     graph.constant("d_c2", (domain.c2 / weights.temperature).astype(np.float32))
-    graph.add("Concat", ["mean_d", "own", "shape"], "u", axis=1)
+    graph.add("Concat", ["mean_d", "own", "shape", "end_means", "peaks"], "u", axis=1)
     graph.add("Gemm", ["u", "d_w1", "d_c1"], "d_hidden_raw")
     graph.add("Relu", ["d_hidden_raw"], "d_hidden")
     graph.add("Gemm", ["d_hidden", "d_w2", "d_c2"], "d_logits")
     graph.add("Softmax", ["d_logits"], "domains", axis=1)
+
+
+def _ends(graph: _Graph, domain: DomainHead) -> None:
+    """end_means [batch, 2 e] and peaks [batch, 2 f] of the user message's first and last tokens.
+
+    Its cost is the same for every length. A place beyond the message's ends is led to the first id
+    behind the message, which is below FIRST_WORD_ID and so has rows of zeros.
+    """
+    _end_ids(graph, domain.window)
+    window, axes, filters = domain.window, domain.ends.shape[1], domain.filters.shape[1]
+    # One table for all that a token has: its vector, its weight, and whether it is no word at all.
+    absent = np.arange(len(domain.ends)) < FIRST_WORD_ID
+    columns = np.hstack([domain.ends, domain.end_weights[:, None], absent[:, None]])
+    graph.constant("end_table", columns.astype(np.float16))
+    graph.constant("end_shape", np.array([-1, window + 2, axes + 2], dtype=np.int64))
+    graph.constant("end_parts", np.array([axes, 1, 1], dtype=np.int64))
+    graph.constant("end_cut", np.array([axes, 2], dtype=np.int64))
+    never = np.full((1, filters), _NEVER, dtype=np.float32)
+    graph.constant("filters", np.vstack([domain.filters, never]))
+    graph.constant("filter_bias", np.tile(domain.filter_bias, 2))
+    for name, value in (("s0", 0), ("s1", 1), ("s2", 2), ("e0", -2), ("e1", -1), ("e2", 2**31)):
+        graph.constant(name, np.array([value], dtype=np.int64))
+    graph.constant("means_shape", np.array([-1, 2 * axes], dtype=np.int64))
+    graph.constant("peaks_shape", np.array([-1, 2 * filters], dtype=np.int64))
+    graph.add("Gather", ["end_table", "end_ids"], "end_16")
+    graph.add("Cast", ["end_16"], "end_flat", to=1)
+    graph.add("Reshape", ["end_flat", "end_shape"], "end_all")  # [2 batch, window + 2, e + 2]
+    graph.add("Slice", ["end_all", "s1", "e1", "axis1"], "end_inner")
+    graph.add("Split", ["end_all", "end_cut"], ["end_rows", "end_unused"], axis=2)
+    graph.add("Split", ["end_inner", "end_parts"], ["end_middle", "end_w", "end_absent"], axis=2)
+    graph.add("Slice", ["end_rows", "s0", "e0", "axis1"], "end_before")
+    graph.add("Slice", ["end_rows", "s2", "e2", "axis1"], "end_after")
+    graph.add(
+        "Concat", ["end_before", "end_middle", "end_after", "end_absent"], "end_beside", axis=2
+    )
+    # The bias and the bend come after the maximum: it is the same, on a window-th of the numbers.
+    graph.add("MatMul", ["end_beside", "filters"], "found")
+    graph.add("ReduceMax", ["found"], "peaks_3", axes=[1], keepdims=0)
+    graph.add("Reshape", ["peaks_3", "peaks_shape"], "peaks_raw")
+    graph.add("Add", ["peaks_raw", "filter_bias"], "peaks_biased")
+    graph.add("Relu", ["peaks_biased"], "peaks")
+    graph.add("Transpose", ["end_w"], "end_w_row", perm=[0, 2, 1])
+    graph.add("MatMul", ["end_w_row", "end_middle"], "end_sums")
+    graph.add("ReduceSum", ["end_w", "axis1"], "end_mass_raw", keepdims=1)
+    graph.add("Max", ["end_mass_raw", "tiny"], "end_mass")
+    graph.add("Div", ["end_sums", "end_mass"], "end_means_3")
+    graph.add("Reshape", ["end_means_3", "means_shape"], "end_means")
+
+
+def _end_ids(graph: _Graph, window: int) -> None:
+    """end_ids [batch, 2 (window + 2)]: `domain_head.end_windows`."""
+    steps = np.arange(window + 2, dtype=np.int64)
+    graph.constant("end_places", np.concatenate([steps - 1, steps - window - 1])[None])
+    graph.constant("end_moves", np.repeat(np.array([[0, 1]], dtype=np.int64), window + 2, axis=1))
+    graph.constant("one_behind", np.array([0, 0, 0, 1], dtype=np.int64))
+    graph.constant("first_word", np.array(FIRST_WORD_ID, dtype=np.int64))
+    graph.constant("place_0", np.array(0, dtype=np.int64))
+    graph.add("Pad", ["token_ids", "one_behind"], "ids_ended")
+    graph.add("Less", ["ids_ended", "first_word"], "is_mark")
+    graph.add("Cast", ["is_mark"], "is_mark_32", to=6)
+    graph.add("ArgMax", ["is_mark_32"], "n_user", axis=1, keepdims=1)
+    graph.add("Mul", ["n_user", "end_moves"], "end_shift")
+    graph.add("Add", ["end_shift", "end_places"], "end_raw")
+    graph.add("Less", ["end_raw", "place_0"], "end_before_0")
+    graph.add("Where", ["end_before_0", "n_user", "end_raw"], "end_from_0")
+    graph.add("Min", ["end_from_0", "n_user"], "end_at")
+    graph.add("GatherElements", ["ids_ended", "end_at"], "end_ids", axis=1)
 
 
 def _items(graph: _Graph, items: FeatureMap) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from random import Random
@@ -18,7 +18,7 @@ from router.types import Query
 from ..bootstrap import Interval, group_bootstrap
 from ..domain_texts import DomainTexts
 from ..keyword_rules import classify
-from ..metrics import f1_by_class, macro_f1
+from ..metrics import ece, f1_by_class, macro_f1
 from ..outcomes import Outcomes
 from ..plots import confusion
 from ..report import Cell, Figure, Table
@@ -28,6 +28,9 @@ __all__ = ["domain_tables", "labelled_chats"]
 
 _RESAMPLES = 200
 _MOST_TEXTS = 6_000
+_BARS = {"held out": 0.9, "real chat (arena-hard)": 0.8, "real chat (our labels)": 0.8}
+_CARELESS = ", careless"
+_MOST_LOST = 0.03
 
 
 def domain_tables(
@@ -42,22 +45,30 @@ def domain_tables(
     sets = _sets(texts, outcomes, seed)
     rows: list[list[Cell]] = []
     guesses: dict[str, list[str]] = {}
+    reached: dict[str, float] = {}
     for name, (own, labels) in sets.items():
-        guesses[name] = [
-            one.domain
-            for one in predictor.predict_many(
-                list(map(Query.from_prompt, own)), predictor.abilities.names[:1]
-            )
-        ]
+        found = predictor.predict_many(
+            list(map(Query.from_prompt, own)), predictor.abilities.names[:1]
+        )
+        guesses[name] = [one.domain for one in found]
+        right = [one.domain in label.split("|") for one, label in zip(found, labels, strict=True)]
+        sure = [one.domain_confidence for one in found]
         rules = [classify(text) for text in own]
-        rows.append([name, len(own), _f1(labels, guesses[name], seed), _f1(labels, rules, seed)])
+        score = _f1(labels, guesses[name], seed)
+        reached[name] = score.estimate
+        bar = _bar(name, reached)
+        met = None if bar is None else score.estimate >= bar - 5e-4
+        error = ece(np.array(right, dtype=float), np.array(sure))
+        rows.append([name, len(own), score, bar, met, error, _f1(labels, rules, seed)])
     tables = [
         Table(
             name="domains",
-            columns=["texts", "n", "macro-F1", "macro-F1 of keyword rules"],
+            columns=["texts", "n", "macro-F1", "bar", "met", "ECE", "keyword rules"],
             rows=rows,
-            note="Careless: lower case and two random edits per ten words. A label 'A|B' counts "
-            "as whichever was predicted. Over the domains that each set has.",
+            note="Careless: lower case and two random edits per ten words; the bar is .03 below "
+            "the same texts written with care. A label 'A|B' counts as whichever was predicted. "
+            "Over the domains that each set has. 'Real chat' holds no text that was trained on, "
+            "but design and prompts of our own were tuned with an eye on both of its sets.",
         )
     ]
     if not sets:
@@ -106,10 +117,11 @@ def _sets(
         chat = texts.column("real_chat").astype(bool)
         held_out = (texts.column("split") == "val") & ~chat
         free = held_out & texts.column("train_ok").astype(bool)
+        unseen = chat & (texts.column("split") == "val")
         for name, mask in (
             ("held out", held_out),
             ("held out, free to train", free),
-            ("real chat (arena-hard)", chat),
+            ("real chat (arena-hard)", unseen),
         ):
             own = np.flatnonzero(mask)
             if len(own) > _MOST_TEXTS:
@@ -124,8 +136,15 @@ def _sets(
         if name != "held out, free to train":
             generator = Random(seed)
             own_texts, own_labels = sets[name]
-            sets[f"{name}, careless"] = ([mistype(t, generator) for t in own_texts], own_labels)
+            sets[f"{name}{_CARELESS}"] = ([mistype(t, generator) for t in own_texts], own_labels)
     return sets
+
+
+def _bar(name: str, reached: Mapping[str, float]) -> float | None:
+    """The macro-F1 asked for; for careless texts what may be lost of the same texts' own."""
+    if name.endswith(_CARELESS):
+        return reached[name.removesuffix(_CARELESS)] - _MOST_LOST
+    return _BARS.get(name)
 
 
 def _f1(labels: Sequence[str], guesses: Sequence[str], seed: int) -> Interval:
