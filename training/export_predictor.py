@@ -11,20 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from router.abilities import prior_features
 from router.encoder import WordPieceEncoder, pad
 from router.text import read_query
 from router.types import Query
 
+from .ability_prior import able_models, fit_prior
 from .fit_predictor import FittedPredictor
 from .list_prices import LIST_PRICES
 from .predictor_graph import build_graph
 
-__all__ = ["GOLDEN_TEXTS", "abilities_json", "all_aliases", "pack_arrays", "predictor_files"]
+__all__ = [
+    "GOLDEN_TEXTS",
+    "abilities_json",
+    "all_aliases",
+    "pack_arrays",
+    "predictor_files",
+]
 
-Floats64 = npt.NDArray[np.float64]
-_LEAST_LABELS = 100  # a model with fewer has no ability of its own
-_RIDGE = 4.0
 
 GOLDEN_TEXTS = (
     "What is the capital of France?",
@@ -61,14 +64,10 @@ def abilities_json(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[
     """The content of abilities.json: abilities, other names, and the prior for new models."""
     k = fitted.theta.shape[1]
     entries: dict[str, Any] = {}
-    vectors, features = [], []
-    for row, name in enumerate(fitted.models):
-        if fitted.n_labels[row] < _LEAST_LABELS or not np.isfinite(fitted.bias[row]):
-            continue
+    for row in able_models(fitted.n_labels, fitted.bias):
+        name = fitted.models[row]
         cost = LIST_PRICES.get(name, (None, None))
         vector = [*fitted.theta[row], fitted.bias[row], fitted.verbosity[row]]
-        vectors.append(vector)
-        features.append(prior_features(name, *cost))
         rounded = [round(float(value), 5) for value in vector]
         entries[name] = {
             "theta": rounded[:k],
@@ -78,7 +77,8 @@ def abilities_json(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[
             "output_cost": cost[1],
             "n_labels": int(fitted.n_labels[row]),
         }
-    weights, covariance = _prior(np.array(features), np.array(vectors, dtype=np.float64))
+    vectors = np.hstack([fitted.theta, fitted.bias[:, None], fitted.verbosity[:, None]])
+    weights, covariance = fit_prior(fitted.models, vectors, fitted.n_labels)
     return {
         "k": k,
         "abilities": entries,
@@ -92,22 +92,6 @@ def abilities_json(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[
             "covariance": np.round(covariance, 6).tolist(),
         },
     }
-
-
-def _prior(features: Floats64, vectors: Floats64) -> tuple[Floats64, Floats64]:
-    """Ridge from `prior_features` to [theta, bias, verbosity], and the residuals' covariance.
-
-    weights float64 [f, k + 2]; covariance [k + 1, k + 1], shrunk a little to its diagonal. The
-    constant is not penalised.
-    """
-    penalty = _RIDGE * np.eye(features.shape[1])
-    penalty[0, 0] = 1e-6
-    solved = np.linalg.solve(features.T @ features + penalty, features.T @ vectors)
-    weights = np.asarray(solved, dtype=np.float64)
-    rest = (vectors - features @ weights)[:, :-1]
-    covariance = np.atleast_2d(np.cov(rest, rowvar=False, bias=True))
-    diagonal = np.diag(np.diag(covariance))
-    return weights, 0.8 * covariance + 0.2 * diagonal + 1e-4 * np.eye(len(covariance))
 
 
 def _golden(graph: bytes, abilities: Mapping[str, Any], tokenizer: bytes) -> dict[str, Any]:

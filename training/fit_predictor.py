@@ -13,8 +13,11 @@ import numpy.typing as npt
 
 from router.abilities import Ability, fit_ability
 
+from .ability_prior import fill_unseen
+from .domain_calibration import calibrate_domains
 from .domain_data import DomainSet
-from .domain_head import DomainSettings, fit_domain
+from .domain_head import DomainSettings
+from .fit_domain import fit_domain
 from .length_head import fit_lengths
 from .outcomes import Outcomes
 from .predictor_data import PredictorData, collect, pool
@@ -27,7 +30,6 @@ __all__ = ["FittedPredictor", "calibrate_models", "fit", "out_of_fold", "widen"]
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Report = Callable[[str], None]
-ABSTAIN_BELOW = 0.4
 _SEED = 20
 _SLOPE_PRECISION = 40.0  # of the prior on a model's calibration slope, around 1
 _SHIFT_PRECISION = 4.0  # of the prior on its shift, around 0
@@ -37,7 +39,8 @@ _SHIFT_PRECISION = 4.0  # of the prior on its shift, around 0
 class FittedPredictor:
     """What is exported: the graph's weights and, per model, theta, bias and verbosity.
 
-    Rows of `theta` float32 [n_models, k + 1] and `bias` are NaN for models without labels.
+    `theta` float32 [n_models, k + 1] and `bias` are guesses where no outcomes (`n_labels`) stand
+    behind them.
     """
 
     weights: PredictorWeights
@@ -68,19 +71,29 @@ def fit(
     pooled = pool(data.texts, table)
     say(f"success head on {int(rows.sum())} outcomes")
     head = fit_success(data, pooled, rows, success)
-    theta, bias = head.theta, head.bias
-    slopes, shifts = np.ones(len(bias), np.float32), np.zeros(len(bias), np.float32)
+    slopes, shifts = (
+        np.ones(len(data.models), np.float32),
+        np.zeros(len(data.models), np.float32),
+    )
     if calibration is not None:
         slopes, shifts = calibrate_models(data, calibration, rows)
+    middle = head.features.items(*pooled, data.texts.shape)[np.unique(data.row_prompt[rows])]
+    counted = data.countable if keep is None else data.countable & keep
+    head, compared = fill_unseen(head, data, middle.mean(axis=0), counted)
     items, theta, bias = widen(head, slopes, shifts)
     say(f"domain head on {len(domains.labels)} texts")
     domain_head = fit_domain(domains.views, domains.labels, domains.weights, table, domain)
+    sure = calibrate_domains(domains, table, domain, say=say)
+    say(
+        f"domains: temperature {sure.temperature:.3f} (error of the confidence on unseen sources "
+        f"{sure.ece_before:.3f} -> {sure.ece_after:.3f}), abstains below {sure.abstain_below:.2f}"
+    )
     lengths = fit_lengths(data, pooled, rows)
     weights = PredictorWeights(
         table=table,
         domain=domain_head,
-        temperature=1.0,
-        abstain_below=ABSTAIN_BELOW,
+        temperature=sure.temperature,
+        abstain_below=sure.abstain_below,
         items=items,
         length=lengths.weights,
         length_bias=lengths.bias,
@@ -91,7 +104,7 @@ def fit(
         theta=theta,
         bias=bias,
         verbosity=lengths.verbosity,
-        n_labels=head.n_labels,
+        n_labels=head.n_labels + compared,
     )
 
 
@@ -159,8 +172,8 @@ def out_of_fold(
     """p_success of every row by a head fitted without the row's question; float32 [rows].
 
     Questions are told apart by group. Rows that may not train are predicted too. A model without
-    a label in the other folds has NaN. Each fold is kept under `work`, so an interrupted run goes
-    on where it stopped.
+    a label in the other folds has what `fill_unseen` makes of it. Each fold is kept under `work`,
+    so an interrupted run goes on where it stopped.
     """
     table = distil_vocabulary(cache=work)
     data = collect(outcomes, table, aliases=aliases, exclude_sources=exclude_sources, cache=work)
@@ -196,11 +209,13 @@ def fold_logits(
         say(f"fold {number + 1} of {folds}")
         pooled = pooled or pool(data.texts, table)
         head = fit_success(data, pooled, data.trainable & ~at, chosen, labels)
+        known = head.n_labels > 0
         items = head.features.items(*pooled, data.texts.shape)
+        middle = items[np.unique(data.row_prompt[data.trainable & ~at])].mean(axis=0)
+        head, _ = fill_unseen(head, data, middle, data.countable & ~at)
         a, b = items[:, :-1][data.row_prompt[at]], items[:, -1][data.row_prompt[at]]
         model = data.row_model[at]
         out[0, at] = np.einsum("nk,nk->n", a, head.theta[model]) - b + head.bias[model]
-        known = head.n_labels > 0
         out[1, at] = a @ head.theta[known].mean(axis=0) - b + head.bias[known].mean()
         if kept is not None:
             np.save(kept, out[:, at])
@@ -209,7 +224,8 @@ def fold_logits(
 
 def _key(data: PredictorData, chosen: SuccessSettings, folds: int, labels: Floats | None) -> str:
     digest = hashlib.sha256(json.dumps([asdict(chosen), folds, _SEED], default=dict).encode())
-    code = Path(__file__).with_name("success_head.py").read_bytes()
+    modules = ("success_head.py", "prompt_kinds.py", "ability_prior.py")
+    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in modules)
     shown = data.labels if labels is None else labels
     for part in (code, data.row_prompt, data.row_model, shown, data.trainable, data.texts.shape):
         digest.update(np.ascontiguousarray(part).tobytes() if not isinstance(part, bytes) else part)

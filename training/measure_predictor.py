@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from router.abilities import Ability, fit_ability
+from router.abilities import Abilities
 
+from .ability_prior import fit_prior
+from .list_prices import LIST_PRICES
 from .metrics import apgr, auc, ece
-from .predictor_data import PredictorData, pool
+from .predictor_data import PredictorData
 from .success_head import SuccessSettings, fit_success
-from .vocabulary import StaticTable
 
-__all__ = ["calibration_errors", "new_model_test", "pair_apgr", "source_aucs"]
+__all__ = [
+    "NewModel",
+    "calibration_errors",
+    "models_to_hold_out",
+    "new_model_test",
+    "pair_apgr",
+    "source_aucs",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -83,75 +92,105 @@ def calibration_errors(
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewModel:
+    """How well one model is known after some of its labels, on the same `n` held-out rows.
+
+    `aucs` by number of labels, means over draws of them, beside `trained`: that of predictions
+    by a head that had the model in training. `aucs_within` and `trained_within` are means over
+    sources, by rows, of the AUC in each: no credit for knowing which source is hard.
+    """
+
+    name: str
+    n: int
+    trained: float
+    aucs: Mapping[int, float]
+    trained_within: float
+    aucs_within: Mapping[int, float]
+
+
+def models_to_hold_out(data: PredictorData, *, least: int = 1500, every: int = 5) -> list[str]:
+    """Every fifth, by name, of the models with labels enough to judge by."""
+    usable = data.trainable & ~np.isnan(data.labels)
+    counts = np.bincount(data.row_model[usable], minlength=len(data.models))
+    able = [name for name, n in zip(data.models, counts, strict=True) if n >= least]
+    return able[every // 2 :: every]
+
+
 def new_model_test(
     data: PredictorData,
-    table: StaticTable,
+    pooled: tuple[Floats, Floats],
     held_out: Sequence[str],
     *,
-    reference: Floats,
-    n_labels: int = 200,
+    reference: npt.NDArray[Any],
+    judged: npt.NDArray[np.bool_],
+    budgets: Sequence[int] = (0, 50, 200, 1000),
     repeats: int = 5,
-    folds: int = 5,
-    fold_seed: int = 20,
     settings: SuccessSettings | None = None,
-    priors: Mapping[str, Ability] | None = None,
-) -> list[dict[str, Any]]:
-    """AUC of models left out of training and fitted from `n_labels` outcomes, by source.
+) -> list[NewModel]:
+    """Models left out of training, and fitted from some of their labels as a deployment would.
 
-    One head is fitted without `held_out` and without the first fold; each model's ability then
-    comes from `n_labels` random rows of the other folds (a source at a time) and is read on the
-    first fold, beside `reference`, the out-of-fold p of a head that had the model in training.
-    The prior is the population of the head's other models, or `priors` by name.
+    One head is fitted without `held_out` and without the rows where `judged`, bool [rows]. A new
+    model starts from the shipped kind of prior (its name and price) and gets labels at random
+    from its other rows; it is read on its judged rows, beside `reference`, p [rows] of a head that
+    had it in training.
     """
     chosen = settings or SuccessSettings()
     left_out = np.isin(data.row_model, [data.models.index(name) for name in held_out])
-    test = data.folds(folds, fold_seed)[data.row_prompt] == 0
-    pooled = pool(data.texts, table)
-    head = fit_success(data, pooled, data.trainable & ~left_out & ~test, chosen)
+    head = fit_success(data, pooled, data.trainable & ~left_out & ~judged, chosen)
     items = head.features.items(*pooled, data.texts.shape)
-    known = np.isfinite(head.bias) & (head.n_labels >= 500)
-    vectors = np.hstack([head.theta, head.bias[:, None]])[known].astype(np.float64)
-    covariance = np.cov(vectors, rowvar=False) + 1e-4 * np.eye(vectors.shape[1])
-    centre = vectors.mean(axis=0)
+    vectors = np.hstack([head.theta, head.bias[:, None], np.zeros((len(head.bias), 1))])
+    weights, covariance = fit_prior(data.models, vectors, head.n_labels)
+    population = Abilities(known={}, aliases={}, weights=weights, covariance=covariance)
     rng = np.random.default_rng(chosen.seed)
-    results = []
+    usable = data.trainable & ~np.isnan(data.labels)
+    found = []
     for name in held_out:
-        model = data.models.index(name)
-        mine = (data.row_model == model) & data.trainable & ~np.isnan(data.labels)
-        for source in sorted(set(data.sources[mine].tolist())):
-            at = mine & (data.sources == source)
-            learn, judge = np.flatnonzero(at & ~test), np.flatnonzero(at & test)
-            y = data.labels[judge] > 0.5
-            if len(learn) < n_labels or len(judge) < 100 or not 10 < y.sum() < len(y) - 10:
-                continue
-            start = (priors or {}).get(name) or Ability(
-                name=name,
-                theta=tuple(centre[:-1].tolist()),
-                bias=float(centre[-1]),
-                verbosity=0.0,
-                input_cost=None,
-                output_cost=None,
-                n_labels=0,
-            )
-            scores = []
-            for _ in range(repeats):
-                some = rng.choice(learn, n_labels, replace=False)
-                found = fit_ability(
+        mine = usable & (data.row_model == data.models.index(name))
+        learn, judge = np.flatnonzero(mine & ~judged), np.flatnonzero(mine & judged)
+        judge = judge[np.isfinite(reference[judge])]
+        y, item = data.labels[judge] > 0.5, items[data.row_prompt[judge]]
+        sources = data.sources[judge]
+        aucs, within = {}, {}
+        for budget in budgets:
+            scores, inside = [], []
+            for _ in range(repeats if budget else 1):
+                some = rng.choice(learn, min(budget, len(learn)), replace=False)
+                ability = population.fit(
+                    name,
                     items[data.row_prompt[some], :-1],
                     items[data.row_prompt[some], -1],
                     data.labels[some] > 0.5,
-                    start,
-                    covariance=covariance,
+                    **_prices(name),
                 )
-                item = items[data.row_prompt[judge]]
-                scores.append(auc(y, item[:, :-1] @ np.array(found.theta) - item[:, -1]))
-            results.append(
-                {
-                    "model": name,
-                    "source": source,
-                    "n": len(judge),
-                    "auc_new": float(np.mean(scores)),
-                    "auc_trained": auc(y, reference[judge]),
-                }
+                logit = item[:, :-1] @ np.array(ability.theta) - item[:, -1]
+                scores.append(auc(y, logit))
+                inside.append(_within_sources(y, logit, sources))
+            aucs[budget], within[budget] = float(np.mean(scores)), float(np.mean(inside))
+        found.append(
+            NewModel(
+                name=name,
+                n=len(judge),
+                trained=auc(y, reference[judge]),
+                aucs=aucs,
+                trained_within=_within_sources(y, reference[judge], sources),
+                aucs_within=within,
             )
-    return results
+        )
+    return found
+
+
+def _within_sources(y: npt.NDArray[Any], p: npt.NDArray[Any], sources: npt.NDArray[Any]) -> float:
+    """Mean AUC of sources with both classes, weighted by their rows."""
+    scores, weights = [], []
+    for source in sorted(set(sources.tolist())):
+        own = sources == source
+        score = auc(y[own], p[own])
+        if not np.isnan(score):
+            scores.append(score)
+            weights.append(int(own.sum()))
+    return float(np.average(scores, weights=weights)) if scores else float("nan")
+
+
+def _prices(name: str) -> dict[str, float]:
+    return dict(zip(("input_cost", "output_cost"), LIST_PRICES.get(name, ()), strict=False))

@@ -33,6 +33,7 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 _CHARS_PER_TOKEN = 4.0
+_NUMBERS_ONLY = "cascades-"  # sources of which the numbers may train, and no text
 _AUTHORS_LABEL = re.compile(r"repo_label=([01])")
 
 
@@ -70,6 +71,11 @@ class PredictorData:
     log_tokens: Floats
     sources: npt.NDArray[Any]
 
+    @property
+    def countable(self) -> npt.NDArray[np.bool_]:
+        """Rows whose label may train though their text may not, bool [rows]."""
+        return np.char.startswith(self.sources.astype(str), _NUMBERS_ONLY)
+
     def folds(self, k: int, seed: int) -> Ints:
         """The fold of each prompt, int64 [prompts]."""
         return kfold_groups(self.groups, k, seed)
@@ -87,7 +93,7 @@ def collect(
     prompt = outcomes.column("prompt").tolist()
     index: dict[str, int] = {}
     row_prompt = np.array([index.setdefault(text, len(index)) for text in prompt], dtype=np.int64)
-    names = [aliases.get(name, name) for name in outcomes.column("model").tolist()]
+    names = _canonical(outcomes.column("model").tolist(), aliases)
     models = tuple(sorted(set(names)))
     place = {name: i for i, name in enumerate(models)}
     groups = np.empty(len(index), dtype=object)
@@ -109,6 +115,15 @@ def collect(
         log_tokens=_log_tokens(outcomes),
         sources=sources,
     )
+
+
+def _canonical(names: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """Canonical names; two that differ in nothing but case are one model."""
+    known = [aliases.get(name, name) for name in names]
+    first: dict[str, str] = {}
+    for name in [*sorted(set(aliases.values())), *sorted(set(known))]:
+        first.setdefault(name.lower(), name)
+    return [first[name.lower()] for name in known]
 
 
 def prompt_key(text: str) -> str:

@@ -1,21 +1,24 @@
 """Fits the success head: item parameters from a prompt's features, and one ability per model.
 
 p(m succeeds on q) = sigmoid(theta_m . a(q) - b(q) + c_m). a and b are a mixture of linear experts:
-a heavily shrunk linear part for all prompts plus, for each soft cluster of prompts, a linear part
-on few features, because what makes a word problem hard is not what makes an exam question hard.
+a heavily shrunk linear part for all prompts plus, for each soft kind of prompts, a linear part on
+few features, because what makes a word problem hard is not what makes an exam question hard.
 Measured on RouteLLM's pair, one linear map for all reaches an APGR of 0.53-0.58 on GSM8K.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from router.abilities import Ability, fit_ability
+
 from .predictor_data import PredictorData
+from .prompt_kinds import find_kinds, fit_gate
 
 __all__ = ["FeatureMap", "SuccessHead", "SuccessSettings", "fit_success", "map_features"]
 
@@ -24,6 +27,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 CLIP = 6.0  # of a local feature, in standard deviations
 MASS_SCALE = 5.0  # a sum of weights of 25 is "one" unit of length
+_LEVEL_VARIANCE = 0.1  # of a model's departures by kind: as strong as some 50 labels
+_LEAST_SHARE = 0.02  # of a kind in a prompt, for the prompt to count in the kind's fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +36,15 @@ class SuccessSettings:
     """What the fit depends on beside its data; the defaults are what ships."""
 
     k: int = 8
-    clusters: int = 8
-    local_axes: int = 32
+    clusters: int = 14
+    local_axes: int = 128
+    last_axis: float = 0.4
     gate_axes: int = 64
-    gate_temperature: float = 0.2
     l2: float = 1e-3
-    global_penalty: float = 5.0
-    local_penalty: float = 0.8
-    source_balance: float = 0.3
-    model_balance: float = 0.5
+    global_penalty: float = 12.0
+    local_penalty: float = 2.4
+    source_balance: float = 0.45
+    model_balance: float = 0.8
     steps: int = 150
     learning_rate: float = 0.02
     seed: int = 0
@@ -76,6 +81,22 @@ class FeatureMap:
         local = np.clip((local - self.local_mean) * self.local_scale, -CLIP, CLIP)
         parts = (local @ self.experts + self.expert_bias).reshape(-1, self.clusters, k1)
         return np.asarray(common[:, :k1] + np.einsum("ngk,ng->nk", parts, gate), dtype=np.float32)
+
+    def with_shares(self) -> FeatureMap:
+        """The same, with the clusters' shares of a prompt as further axes of a, before b."""
+        g, k = self.clusters, self.linear.shape[1] - self.clusters - 1
+        linear, linear_bias = (
+            np.insert(v, [k] * g, 0.0, axis=-1) for v in (self.linear, self.linear_bias)
+        )
+        experts = self.experts.reshape(-1, g, k + 1)
+        expert_bias = np.insert(self.expert_bias.reshape(g, k + 1), [k] * g, np.eye(g), axis=1)
+        return replace(
+            self,
+            linear=linear.astype(np.float32),
+            linear_bias=linear_bias.astype(np.float32),
+            experts=np.insert(experts, [k] * g, 0.0, axis=2).reshape(len(experts), -1),
+            expert_bias=expert_bias.ravel().astype(np.float32),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +140,47 @@ def fit_success(
     blocks = _blocks(data, labels, rows, prompts, chosen)
     fitted = _descend(frame, blocks, len(data.models), chosen)
     counts = np.bincount(data.row_model[rows], minlength=len(data.models))
-    unseen = counts == 0
-    theta, bias = fitted["theta"], fitted["bias"]
-    theta[unseen], bias[unseen] = np.nan, np.nan
-    return SuccessHead(features=frame.fold(fitted, chosen), theta=theta, bias=bias, n_labels=counts)
+    fitted["theta"][counts == 0] = fitted["bias"][counts == 0] = np.nan
+    head = SuccessHead(
+        features=frame.fold(fitted, chosen),
+        theta=fitted["theta"],
+        bias=fitted["bias"],
+        n_labels=counts,
+    )
+    return _settle(head, data, pooled, rows, labels)
+
+
+def _settle(
+    head: SuccessHead, data: PredictorData, pooled: tuple[Floats, Floats], rows: Bools, labels: Any
+) -> SuccessHead:
+    """The head with each model's level in each kind of prompts set right, as far as labels tell.
+
+    The kinds' shares become axes of a(q), [..., k + clusters], and a model's departures from what
+    was fitted their theta, with a Gaussian prior around 0.
+    """
+    clusters = head.features.clusters
+    features = head.features.with_shares()
+    items = features.items(*pooled, data.texts.shape)
+    k = items.shape[1] - 1 - clusters
+    extra = np.full((len(data.models), clusters), np.nan, dtype=np.float32)
+    bias = head.bias.copy()
+    spread = np.diag(np.full(clusters + 1, _LEVEL_VARIANCE))
+    nothing = Ability(
+        name="", theta=(0.0,) * clusters, bias=0.0, verbosity=0.0, input_cost=None,
+        output_cost=None, n_labels=0,
+    )  # fmt: skip
+    for model in np.flatnonzero(head.n_labels):
+        own = np.flatnonzero(rows & (data.row_model == model))
+        item = items[data.row_prompt[own]]
+        logits = item[:, :k] @ head.theta[model] - item[:, -1] + head.bias[model]
+        found = fit_ability(item[:, k:-1], -logits, labels[own] > 0.5, nothing, covariance=spread)
+        extra[model], bias[model] = found.theta, bias[model] + found.bias
+    return SuccessHead(
+        features=features,
+        theta=np.hstack([head.theta, extra]),
+        bias=bias,
+        n_labels=head.n_labels,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +209,9 @@ class _Frame:
         axes = min(chosen.gate_axes, d)
         at_gate = np.r_[0:axes, 2 * d : 2 * d + s]
         stretch = np.r_[np.linspace(1.0, 0.3, axes), np.full(s, 0.7 * (20.0 / s) ** 0.5)]
-        weights, bias = _gate(common[:, at_gate] * stretch, sources, chosen)
+        points = (common[:, at_gate] * stretch).astype(np.float64)
+        kinds = find_kinds(points, sources, chosen.clusters, chosen.seed)
+        weights, bias = fit_gate(points, kinds, chosen.clusters, chosen.seed)
         full = np.zeros((x.shape[1], chosen.clusters), dtype=np.float32)
         full[at_gate] = weights * stretch[:, None] * scale[at_gate][:, None]
         gate_bias = bias - (mean[at_gate] * scale[at_gate] * stretch) @ weights
@@ -159,6 +219,8 @@ class _Frame:
         mass = gate.sum(axis=0)[:, None] + 1e-6
         centre = gate.T @ local / mass
         spread = np.sqrt(np.maximum(gate.T @ local**2 / mass - centre**2, 0.0)) + 0.1
+        # Later axes say less: the same penalty holds them down more.
+        spread[:, : chosen.local_axes] /= np.linspace(1.0, chosen.last_axis, chosen.local_axes)
         return cls(
             common=common.astype(np.float32),
             local=local.astype(np.float32),
@@ -174,10 +236,19 @@ class _Frame:
             d=d,
         )
 
+    def by_kind(self) -> list[tuple[Ints, Floats, Floats]]:
+        """Of each kind: its prompts, their unit features times their share, and the share."""
+        found = []
+        for kind, share in enumerate(self.gate.T):
+            own = np.flatnonzero(share > _LEAST_SHARE)
+            unit = (self.local[own] - self.centre[kind]) / self.spread[kind]
+            found.append((own, unit * share[own, None], share[own]))
+        return found
+
     def fold(self, fitted: Mapping[str, Floats], chosen: SuccessSettings) -> FeatureMap:
         """The fitted weights on raw features."""
         linear = fitted["linear"] * self.scale[:, None]
-        experts = fitted["experts"] / self.spread.T[:, :, None]  # [l, clusters, k1]
+        experts = fitted["experts"].transpose(1, 0, 2) / self.spread.T[:, :, None]  # [l, g, k1]
         expert_bias = fitted["expert_bias"] - np.einsum("lgk,gl->gk", experts, self.centre)
         return FeatureMap(
             linear=np.hstack([linear, self.gate_weights]).astype(np.float32),
@@ -190,29 +261,6 @@ class _Frame:
             dimension=self.d,
             local_axes=chosen.local_axes,
         )
-
-
-def _gate(points: Any, sources: Any, chosen: SuccessSettings) -> tuple[Any, Any]:
-    """Weights and bias of the gate's logits: minus squared distance to k-means centres over T.
-
-    The squared norm of the point is common to all clusters, so the logits are linear.
-    """
-    from sklearn.cluster import KMeans
-
-    names, inverse, counts = np.unique(sources.astype(str), return_inverse=True, return_counts=True)
-    del names
-    some = np.random.default_rng(chosen.seed).permutation(len(points))[:8000]
-    means = KMeans(chosen.clusters, n_init=2, random_state=chosen.seed).fit(
-        points[some], sample_weight=counts[inverse][some] ** -0.5
-    )
-    distances = means.transform(points) ** 2
-    if chosen.clusters > 1:
-        ordered = np.sort(distances, axis=1)
-        unit = float(np.median(ordered[:, 1] - ordered[:, 0])) * chosen.gate_temperature
-    else:
-        unit = 1.0
-    centres = means.cluster_centers_
-    return 2.0 * centres.T / unit, -(centres**2).sum(axis=1) / unit
 
 
 def _blocks(
@@ -246,8 +294,8 @@ def _descend(
 
     torch.manual_seed(chosen.seed)
     k, k1, clusters = chosen.k, chosen.k + 1, chosen.clusters
-    common, local, gate = (torch.tensor(v) for v in (frame.common, frame.local, frame.gate))
-    centre, spread = torch.tensor(frame.centre), torch.tensor(frame.spread)
+    common = torch.tensor(frame.common)
+    shares = [tuple(torch.tensor(v) for v in one) for one in frame.by_kind()]
     right, seen = np.full(n_models, 2.0), np.full(n_models, 4.0)
     total = 0.0
     ready = []
@@ -259,19 +307,18 @@ def _descend(
     rate = right / seen
     bias = torch.tensor(np.log(rate / (1 - rate)), dtype=torch.float32).requires_grad_()
     linear = (torch.randn(common.shape[1], k1) * 0.02).requires_grad_()
-    experts = torch.zeros(local.shape[1], clusters, k1, requires_grad=True)
+    experts = torch.zeros(clusters, frame.local.shape[1], k1, requires_grad=True)
     expert_bias = (torch.randn(clusters, k1) * 0.02).requires_grad_()
     theta = (torch.randn(n_models, k) * 0.3).requires_grad_()
     optimizer = torch.optim.Adam(
         [linear, experts, expert_bias, theta, bias], lr=chosen.learning_rate
     )
     for step in range(chosen.steps):
-        scaled = experts / spread.T[:, :, None]
-        shift = expert_bias - (scaled * centre.T[:, :, None]).sum(dim=0)
-        parts = (local @ scaled.reshape(-1, clusters * k1)).view(-1, clusters, k1)
         # Turned round, the product of a tall matrix and a narrow one takes a quarter of the time.
-        shared = (linear.T @ common.T).T.contiguous()
-        items = shared + gate @ shift + (parts * gate[:, :, None]).sum(dim=1)
+        items = (linear.T @ common.T).T.contiguous()
+        for kind, (own, unit, share) in enumerate(shares):
+            part = unit @ experts[kind] + share[:, None] * expert_bias[kind]
+            items = items.index_add(0, own, part)
         loss = torch.zeros(())
         for at, models, y, weight in ready:
             item = items[at]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import pyarrow as pa
 import pytest
 
 from router.abilities import Abilities
@@ -14,13 +15,22 @@ from router.domains import DOMAINS
 from router.encoder import pad
 from router.text import SHAPE_FEATURES
 from tests.tiny_predictor import tiny_fitted, tiny_table
-from training.domain_head import DomainSettings, balance, fit_domain
+from training.domain_head import DomainSettings
+from training.evaluation.success_experiments import new_model_tables
 from training.export_predictor import abilities_json
+from training.fit_domain import balance, fit_domain
 from training.fit_predictor import calibrate_models, fold_logits, widen
 from training.length_head import fit_lengths
-from training.measure_predictor import calibration_errors, pair_apgr, source_aucs
+from training.measure_predictor import (
+    calibration_errors,
+    models_to_hold_out,
+    new_model_test,
+    pair_apgr,
+    source_aucs,
+)
 from training.metrics import auc
-from training.predictor_data import PredictorData, PromptTexts, pool, read_texts
+from training.outcomes import outcomes_from_table
+from training.predictor_data import PredictorData, PromptTexts, collect, pool, read_texts
 from training.predictor_graph import build_graph
 from training.success_head import SuccessSettings, fit_success, map_features
 from training.typos import mistype
@@ -148,6 +158,60 @@ def test_a_model_without_labels_has_no_ability() -> None:
     assert np.isfinite(head.bias[[0, 2]]).all()
 
 
+def test_a_model_has_its_own_level_in_each_kind_of_prompts() -> None:
+    """One model fails on a source where the others do not: no shared axis is needed to say so."""
+    data, table = made_data(), tiny_table()
+    rng = np.random.default_rng(1)
+    kind = (data.sources == "two").astype(np.float32)[::3]
+    texts = PromptTexts(ids=data.texts.ids, shape=data.texts.shape.copy())
+    texts.shape[:, 5] = kind
+    chance = np.where((data.row_model == 0) & (data.sources == "two"), 0.1, 0.7)
+    labels = (rng.random(len(chance)) < chance).astype(np.float32)
+    odd = PredictorData(**{**vars(data), "labels": labels, "texts": texts})
+    head = fit_success(odd, pool(texts, table), odd.trainable, TINY)
+    items = head.features.items(*pool(texts, table), texts.shape)
+    assert items.shape[1] == TINY.k + TINY.clusters + 1
+    p = 1 / (1 + np.exp(-head.logits(items)))
+    for model, source, expected in ((0, 0.0, 0.7), (0, 1.0, 0.1), (1, 0.0, 0.7), (1, 1.0, 0.7)):
+        assert p[kind == source, model].mean() == pytest.approx(expected, abs=0.08)
+
+
+def test_shares_become_axes_and_change_nothing_else() -> None:
+    features = tiny_fitted().weights.items
+    rng = np.random.default_rng(0)
+    mean, shape = rng.normal(size=(6, 8)), rng.random((6, len(SHAPE_FEATURES)))
+    given = tuple(v.astype(np.float32) for v in (mean, rng.uniform(1, 40, 6), shape))
+    plain, wide = features.items(*given), features.with_shares().items(*given)
+    assert wide[:, [0, 1, 2, -1]] == pytest.approx(plain, abs=1e-6)
+    assert wide[:, 3:-1].sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+    assert (wide[:, 3:-1] >= 0).all()
+
+
+def test_a_model_left_out_is_known_from_its_labels() -> None:
+    data, table = made_data(900), tiny_table()
+    held_out = models_to_hold_out(data, least=500, every=2)
+    assert held_out == ["middling"]
+    assert models_to_hold_out(data, least=901, every=2) == []
+    judged = data.folds(5, 20)[data.row_prompt] == 0
+    (found,) = new_model_test(
+        data,
+        pool(data.texts, table),
+        held_out,
+        reference=np.where(data.labels > 0.5, 0.9, 0.1),
+        judged=judged,
+        budgets=(0, 300),
+        settings=TINY,
+    )
+    assert found.trained == 1.0
+    assert found.n == judged.sum() / 3
+    assert found.aucs[300] > 0.65
+    assert found.aucs_within[300] > 0.65
+    whole, within = new_model_tables([found])
+    assert list(whole.rows[0][2:]) == [found.aucs[0], found.aucs[300], 1.0]
+    assert within.rows[2][3] == found.aucs_within[300]
+    assert new_model_tables([]) == []
+
+
 def test_out_of_fold_logits_resume_and_are_the_same(tmp_path: Path) -> None:
     data, table = made_data(300), tiny_table()
     said: list[str] = []
@@ -231,6 +295,18 @@ def test_texts_are_read_once_and_kept(tmp_path: Path) -> None:
     assert kept.stat().st_mtime_ns == before
     assert [a.tolist() for a in first.ids] == [b.tolist() for b in again.ids]
     assert np.array_equal(first.shape, again.shape)
+
+
+def test_names_that_differ_in_nothing_but_case_are_one_model() -> None:
+    rows = [
+        {"source": "s", "prompt_id": str(i), "prompt": f"why {i}", "model": name, "correct": True}
+        for i, name in enumerate(["Phi-3-mini", "phi-3-mini", "GPT-4o", "gpt-4o-2024-08-06", "x"])
+    ]
+    outcomes = outcomes_from_table(pa.Table.from_pylist(rows), name="made")
+    data = collect(outcomes, tiny_table(), aliases={"gpt-4o-2024-08-06": "gpt-4o"})
+    assert data.models == ("Phi-3-mini", "gpt-4o", "x")
+    assert data.row_model.tolist() == [0, 0, 1, 1, 2]
+    assert not data.countable.any()
 
 
 def test_measures_count_what_they_say() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bootstrap import Interval, group_bootstrap
-from ..metrics import apgr, cpt, ece, within_model_auc
+from ..metrics import apgr, cpt, within_model_auc
 from ..outcomes import Outcomes
 from ..report import Cell, Table
 
-__all__ = ["calibration_table", "official_labels", "pair_router_table", "success_table"]
+__all__ = ["has_pair", "official_labels", "pair_router_table", "success_table"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,40 +50,6 @@ def success_table(outcomes: Outcomes, p: Floats, group: Ints, *, seed: int) -> T
     )
 
 
-def calibration_table(outcomes: Outcomes, p: Floats) -> tuple[Table, dict[str, float]]:
-    """Expected calibration error of each model with 500 labels or more, the worst ones listed;
-    with the mean and the largest."""
-    usable = ~np.isnan(p) & ((outcomes.labels == 0) | (outcomes.labels == 1))
-    model = outcomes.column("model")
-    found = []
-    for name in outcomes.models:
-        own = np.flatnonzero(usable & (model == name))
-        if len(own) >= _FEWEST_LABELS:
-            error = ece(outcomes.labels[own], p[own])
-            bias = float(np.mean(p[own]) - np.mean(outcomes.labels[own]))
-            found.append((name, len(own), error, bias))
-    found.sort(key=lambda one: -one[2])
-    errors = [one[2] for one in found]
-    summary = {
-        "ece_max": max(errors, default=float("nan")),
-        "ece_mean": float(np.mean(errors)) if errors else float("nan"),
-        "ece_models": float(len(errors)),
-        "ece_above_0.03": float(sum(error > 0.03 for error in errors)),
-    }
-    rows: list[list[Cell]] = [
-        [f"all {len(found)} models, mean", sum(one[1] for one in found), summary["ece_mean"], None]
-    ]
-    rows += [list(one) for one in found[:20]]
-    table = Table(
-        name="success-calibration",
-        columns=["model", "n", "ECE", "mean p - accuracy"],
-        rows=rows,
-        decimals=4,
-        note="Models with at least 500 labels; the twenty worst. 15 bins of equal width.",
-    )
-    return table, summary
-
-
 def official_labels(outcomes: Outcomes) -> Floats:
     """Labels as RouteLLM's authors have them: a note "repo_label=0" or "=1" tells theirs."""
     labels = outcomes.labels.copy()
@@ -95,11 +63,21 @@ def official_labels(outcomes: Outcomes) -> Floats:
     return labels
 
 
-def pair_router_table(outcomes: Outcomes, p: Floats, group: Ints, *, seed: int) -> Table | None:
-    """RouteLLM's recorded pair by its own measures; None when the outcomes do not hold it."""
+def has_pair(outcomes: Outcomes) -> bool:
+    """Whether these outcomes hold RouteLLM's recorded pair."""
+    return set(_BARS) <= set(outcomes.sources) and {_STRONG, _WEAK} <= set(outcomes.models)
+
+
+def pair_router_table(
+    outcomes: Outcomes, judges: Mapping[str, Floats], group: Ints, *, seed: int
+) -> Table | None:
+    """RouteLLM's recorded pair by its own measures; None when the outcomes do not hold it.
+
+    `judges`: p [n_rows] by what the heads were trained on.
+    """
     labels = official_labels(outcomes)
     rows: list[list[Cell]] = []
-    for source, (bar, published) in _BARS.items():
+    for (told, p), (source, (bar, published)) in product(judges.items(), _BARS.items()):
         pair = _both(outcomes, p, source)
         if not len(pair):
             continue
@@ -109,16 +87,18 @@ def pair_router_table(outcomes: Outcomes, p: Floats, group: Ints, *, seed: int) 
         area = _interval(apgr, score, weak, strong, own, seed)
         half = _interval(partial(cpt, recovered=0.5), score, weak, strong, own, seed)
         most = _interval(partial(cpt, recovered=0.8), score, weak, strong, own, seed)
-        rows.append(
-            [source, len(pair), area, bar, area.estimate >= bar - 5e-4, published, half, most]
-        )
+        met = area.estimate >= bar - 5e-4
+        rows.append([source, told, len(pair), area, bar, met, published, half, most])
     if not rows:
         return None
+    columns = ["source", "trained on", "n", "APGR", "bar", "met", "published best"]
     return Table(
         name="routellm",
-        columns=["source", "n", "APGR", "bar", "met", "published best", "CPT50", "CPT80"],
+        columns=[*columns, "CPT50", "CPT80"],
         rows=rows,
-        note=f"{_WEAK} against {_STRONG}, the authors' own labels; score: difference of p.",
+        note=f"{_WEAK} against {_STRONG}, judged by the authors' own labels; score: difference of "
+        "p. What ships is trained on the repaired labels; trained on the authors' is an "
+        "experiment, on the same folds.",
     )
 
 
