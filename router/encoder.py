@@ -13,6 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ArtifactDamagedError
-from .text import Reading
+from .text import Reading, bound
 
 __all__ = ["MAX_TOKENS", "PAD_ID", "TokenIds", "WordPieceEncoder", "pad"]
 
@@ -28,18 +29,19 @@ TokenIds = npt.NDArray[np.int64]
 PAD_ID: Final = 0
 SYSTEM_MARK: Final = 1  # [unused0]: what follows is the system message
 EARLIER_MARK: Final = 2  # [unused1]: what follows is an earlier turn
-MAX_TOKENS: Final = 768
+MAX_TOKENS: Final = 384  # of a conversation
+_USER_TOKENS: Final = 256  # of its last user message
+_CONTEXT_TOKENS: Final = 63  # of the system message, and of the turn before
+_HEAD_SHARE: Final = 0.6  # of the ids that are kept of a text with too many
 _MAX_CACHED_WORDS: Final = 60_000
-_MAX_SPLIT_CHARS: Final = 400  # of distinct unknown words in one text; the rest are [UNK]
+_MAX_SPLIT_CHARS: Final = 256  # of distinct unknown words in one text; the rest are [UNK]
 _MAX_PIECE: Final = 12  # no longer piece is looked for inside an unknown word
 
 _WORD = re.compile(r"[^\W\d_]{1,40}|\d{1,3}|[^\w\s]|_")
-# Every ASCII character that is a word by itself.
-_MARKS: Final = tuple(c for c in map(chr, range(128)) if _WORD.match(c) and not c.isalnum())
-_DIGITS: Final = b"0123456789"
-_MAX_ODD_SHARE: Final = 1 / 16  # digits and characters beyond ASCII; above it the pattern is faster
-_MAX_WORD: Final = 40
+_TABLE_END: Final = 0x10000  # `_fast_word` knows the characters before it
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+
+_Step = tuple[tuple[int, ...], int, int]
 
 
 class WordPieceEncoder:
@@ -50,15 +52,18 @@ class WordPieceEncoder:
 
     def __init__(self, vocabulary: Mapping[str, int]) -> None:
         self._size = max(vocabulary.values()) + 1
+        self._unknown = vocabulary["[UNK]"]
         self._starts = {
             word: index
             for word, index in vocabulary.items()
             if not word.startswith("##") and not (word.startswith("[") and len(word) > 1)
         }
         self._words = {w: i for w, i in self._starts.items() if _WORD.fullmatch(w)}
-        self._inside = {w[2:]: i for w, i in vocabulary.items() if w.startswith("##")}
-        self._unknown = vocabulary["[UNK]"]
+        inside = {w[2:]: i for w, i in vocabulary.items() if w.startswith("##")}
+        self._first = _Pieces(self._starts, self._unknown)
+        self._next = _Pieces(inside, self._unknown)
         self._cache: dict[str, tuple[int, ...]] = {}
+        _fast_word()  # made now, not within the first request
 
     @classmethod
     def from_file(cls, path: Path) -> WordPieceEncoder:
@@ -81,65 +86,58 @@ class WordPieceEncoder:
     def vocabulary_size(self) -> int:
         return self._size
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of one text, at most MAX_TOKENS; empty for a text without a visible character."""
-        words, parted = _words(text.lower())
-        words = words[:MAX_TOKENS]
+    def encode(self, text: str, most: int = MAX_TOKENS) -> list[int]:
+        """Ids of one text, at most `most`: the first and the last where there are more.
+
+        Empty for a text without a visible character.
+        """
+        return _ends(self._encode(text), most)
+
+    def _encode(self, text: str) -> list[int]:
+        words = _find_words(text.lower())
         found = list(map(self._words.get, words))
         if None not in found:
             return found  # type: ignore[return-value]  # no None in it, as the line above says
         ids: list[int] = []
         split: dict[str, tuple[int, ...]] = {}
+        unknown = (self._unknown,)
         room = _MAX_SPLIT_CHARS
         done = 0
         for at in [i for i, index in enumerate(found) if index is None]:
-            ids += found[done:at]  # type: ignore[arg-type]  # nor between two of them
+            if done < at:
+                ids += found[done:at]  # type: ignore[arg-type]  # nor between two of them
             done = at + 1
             word = words[at]
             pieces = split.get(word)
             if pieces is None:
-                whole = parted or (word.isalpha() and word.isascii() and len(word) <= _MAX_WORD)
-                if whole:
-                    room -= len(word)
-                    pieces = self._pieces(word) if room >= 0 else (self._unknown,)
-                else:
-                    pieces, room = self._chunk(word, split, room)
-                split[word] = pieces
+                room -= len(word)
+                pieces = split[word] = self._pieces(word) if room >= 0 else unknown
             ids += pieces
         ids += found[done:]  # type: ignore[arg-type]
-        return ids[:MAX_TOKENS]
+        return ids
 
-    def _chunk(
-        self, chunk: str, split: dict[str, tuple[int, ...]], room: int
-    ) -> tuple[tuple[int, ...], int]:
-        """The ids of a chunk that may hold several words, and the room left after it."""
-        ids: list[int] = []
-        for word in _WORD.findall(chunk):
-            index = self._words.get(word)
-            if index is not None:
-                ids.append(index)
-                continue
-            pieces = split.get(word)
-            if pieces is None:
-                room -= len(word)
-                pieces = self._pieces(word) if room >= 0 else (self._unknown,)
-                split[word] = pieces
-            ids += pieces
-        return tuple(ids), room
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of a text that is no conversation, such as a draft: within the bounds of a user's
+        message; at least one."""
+        return self.encode(bound(text), _USER_TOKENS) or [PAD_ID]
 
     def encode_reading(self, reading: Reading) -> list[int]:
         """Ids of a conversation: the user's message, then the marked system and earlier turn.
 
         At least one id and at most MAX_TOKENS.
         """
-        ids = self.encode(reading.user)
-        if reading.system or reading.earlier:
-            ids = ids[: MAX_TOKENS - 2]
-            if reading.system:
-                ids = [*ids, SYSTEM_MARK, *self.encode(reading.system)]
-            if reading.earlier:
-                ids = [*ids, EARLIER_MARK, *self.encode(reading.earlier)]
-        return ids[:MAX_TOKENS] or [PAD_ID]
+        return self.encode_counted(reading)[0]
+
+    def encode_counted(self, reading: Reading) -> tuple[list[int], int]:
+        """As `encode_reading`; and how many ids there would be if none had been left out."""
+        found = self._encode(reading.user)
+        ids, n = _ends(found, _USER_TOKENS), len(found)
+        for mark, text in ((SYSTEM_MARK, reading.system), (EARLIER_MARK, reading.earlier)):
+            if text:
+                found = self._encode(text)
+                ids = [*ids, mark, *_ends(found, _CONTEXT_TOKENS)]
+                n += 1 + len(found)
+        return ids or [PAD_ID], max(n, 1)
 
     def _pieces(self, word: str) -> tuple[int, ...]:
         """The pieces of an unknown word, from the cache or split now."""
@@ -159,33 +157,94 @@ class WordPieceEncoder:
                 return [self._starts.get(c, self._unknown) for c in word]
         ids: list[int] = []
         at, end = 0, len(word)
-        table = self._starts
+        pieces = self._first
         while at < end:
-            for stop in range(min(end, at + _MAX_PIECE), at, -1):
-                index = table.get(word[at:stop])
-                if index is not None:
+            start = word[at : at + 3]
+            longer, size, index = (
+                pieces.by_three.get(start) or pieces.by_two.get(start[:2]) or pieces.learn(start)
+            )
+            for more in longer:
+                piece = word[at : at + more]
+                found = pieces.table.get(piece)
+                if found is not None:
+                    index, size = found, len(piece)
                     break
-            else:
-                index, stop = self._unknown, at + 1
             ids.append(index)
-            at, table = stop, self._inside
+            at += size
+            pieces = self._next
         return ids or [self._unknown]
 
 
-def _words(lower: str) -> tuple[list[str], bool]:
-    """What stands between spaces and ASCII marks, with the marks; and whether these are all words
-    as `_WORD` finds them, or chunks that it may part further.
+def _ends(ids: list[int], most: int) -> list[int]:
+    """`ids`, or the first and the last of them, `most` in all."""
+    if len(ids) <= most:
+        return ids
+    head = int(most * _HEAD_SHARE)
+    return ids[:head] + ids[len(ids) - most + head :]
 
-    Setting spaces around the marks and splitting takes a third of the time that the pattern takes
-    to find the words; where many chunks would have to be parted, the pattern is run at once.
+
+class _Pieces:
+    """The pieces that may stand at one place of a word, for finding the longest in few steps.
+
+    `by_three` has, by the three letters that longer pieces begin with: the lengths of those
+    beyond three, longest first; then length and id of the longest of at most three. `by_two` has
+    the same for what is not in `by_three`.
     """
-    plain = lower.encode("ascii", "ignore").translate(None, _DIGITS)
-    if len(lower) - len(plain) > _MAX_ODD_SHARE * len(lower):
-        return _WORD.findall(lower), True
-    for mark in _MARKS:
-        if mark in lower:
-            lower = lower.replace(mark, f" {mark} ")
-    return lower.split(), False
+
+    def __init__(self, table: Mapping[str, int], unknown: int) -> None:
+        self.table = table
+        self.by_three: dict[str, _Step] = {}
+        self.by_two: dict[str, _Step] = {}
+        self._unknown = unknown
+        lengths: dict[str, int] = {}  # a bit for each
+        for piece in table:
+            if 3 <= len(piece) <= _MAX_PIECE:
+                start = piece[:3]
+                lengths[start] = lengths.get(start, 0) | 1 << len(piece)
+        shared: dict[int, tuple[int, ...]] = {}
+        for start, bits in lengths.items():
+            longer = shared.get(bits)
+            if longer is None:
+                longer = tuple(size for size in range(_MAX_PIECE, 3, -1) if bits >> size & 1)
+                shared[bits] = longer
+            self.by_three[start] = (longer, *self._longest(start))
+
+    def learn(self, start: str) -> _Step:
+        """The entry of `by_two` for one or two letters, made now."""
+        found = ((), *self._longest(start[:2]))
+        if len(self.by_two) < _MAX_CACHED_WORDS:
+            self.by_two[start[:2]] = found
+        return found
+
+    def _longest(self, start: str) -> tuple[int, int]:
+        for size in range(len(start), 0, -1):
+            index = self.table.get(start[:size])
+            if index is not None:
+                return size, index
+        return 1, self._unknown
+
+
+def _find_words(lower: str) -> list[str]:
+    """The words of a text, as `_WORD` finds them."""
+    if lower.isascii() or len(lower.encode("utf-16-le", "surrogatepass")) == 2 * len(lower):
+        return _fast_word().findall(lower)
+    return _WORD.findall(lower)
+
+
+@cache
+def _fast_word() -> re.Pattern[str]:
+    """`_WORD` in half the time: what it calls a letter, digit or mark, written out as ranges.
+
+    Right for texts of characters before _TABLE_END.
+    """
+    everything = "".join(map(chr, range(_TABLE_END)))
+
+    def ranges(kind: str) -> str:
+        runs = (run[0] for run in re.finditer(f"(?:{kind})+", everything))
+        return "".join(f"{re.escape(run[0])}-{re.escape(run[-1])}" for run in runs)
+
+    letters, digits, marks = map(ranges, (r"[^\W\d_]", r"\d", r"[^\w\s]|_"))
+    return re.compile(f"[{letters}]{{1,40}}|[{digits}]{{1,3}}|[{marks}]")
 
 
 def pad(rows: list[list[int]]) -> TokenIds:

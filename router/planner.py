@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .abilities import Abilities
+from .abilities import Abilities, Ability
 from .artifact import Artifact
 from .errors import InputError
 from .policy import Assessment, next_step
@@ -52,7 +52,7 @@ class Planner:
         if models is not None and not models:
             raise InputError("'models' is empty, expected at least one name", param="models")
         profile = self.policy.for_target(target_quality)
-        chain = self.chain(prediction, models or self.policy.chain)
+        chain, costs = self._chain(prediction, models or self.policy.chain)
         drafters, verifier = chain[:-1], chain[-1]
         p_verifier = prediction.p_success[verifier]
         p_first = prediction.p_success[chain[0]]
@@ -61,10 +61,10 @@ class Planner:
             return Plan(
                 action="direct",
                 models=(verifier,),
-                expected_cost_usd=self._cost(prediction, verifier),
+                expected_cost_usd=costs[verifier],
                 expected_quality=p_verifier,
             )
-        return self._drafting(prediction, chain, profile, before)
+        return self._drafting(chain, [costs[name] for name in chain], profile, before)
 
     def chain(self, prediction: Prediction, models: Sequence[str]) -> tuple[str, ...]:
         """`models` as a chain: drafters from cheap to dear, then the verifier.
@@ -72,27 +72,33 @@ class Planner:
         The verifier is the ablest model; models as dear as it can never save anything and are left
         out. Where a price is unknown, ability stands in for it.
         """
-        names = list(dict.fromkeys(models))
-        ability = {name: self._abilities.get(name).bias for name in names}
-        verifier = max(names, key=lambda name: (ability[name], name))
-        costs = {name: self._cost(prediction, name) for name in names}
-        known = not any(math.isnan(cost) for cost in costs.values())
-        rank = costs if known else ability
-        cheaper = [n for n in names if n != verifier and rank[n] < rank[verifier]]
+        return self._chain(prediction, models)[0]
+
+    def _chain(
+        self, prediction: Prediction, models: Sequence[str]
+    ) -> tuple[tuple[str, ...], dict[str, float]]:
+        """`chain`, and the expected cost of each of `models` in USD."""
+        abilities = {name: self._abilities.get(name) for name in models}
+        _, verifier = max((one.bias, name) for name, one in abilities.items())
+        costs = {name: _cost(prediction, name, one) for name, one in abilities.items()}
+        rank = costs
+        if any(map(math.isnan, costs.values())):
+            rank = {name: one.bias for name, one in abilities.items()}
+        most = rank[verifier]
+        cheaper = [name for name in abilities if name != verifier and rank[name] < most]
         if len(cheaper) > MAX_DRAFTERS:
             best = sorted(cheaper, key=lambda n: (-prediction.p_success[n], rank[n]))
             cheaper = best[:MAX_DRAFTERS]
-        return (*sorted(cheaper, key=lambda n: (rank[n], n)), verifier)
+        return (*sorted(cheaper, key=lambda n: (rank[n], n)), verifier), costs
 
     def _drafting(
         self,
-        prediction: Prediction,
         chain: tuple[str, ...],
+        costs: Sequence[float],
         profile: Profile,
         before: Assessment,
     ) -> Plan:
         expected = profile.expect(before.gain)
-        costs = [self._cost(prediction, name) for name in chain]
         action: PlanAction = "draft"
         if len(chain) == 2:
             cost = costs[0] + (1.0 - expected.accepted_first) * costs[-1]
@@ -109,11 +115,9 @@ class Planner:
             expected_quality=min(1.0, expected.retention * before.p_verifier),
         )
 
-    def _cost(self, prediction: Prediction, model: str) -> float:
-        ability = self._abilities.get(model)
-        if ability.input_cost is None or ability.output_cost is None:
-            return math.nan
-        tokens_out = prediction.output_tokens[model]
-        return (
-            prediction.input_tokens * ability.input_cost + tokens_out * ability.output_cost
-        ) / 1e6
+
+def _cost(prediction: Prediction, name: str, ability: Ability) -> float:
+    if ability.input_cost is None or ability.output_cost is None:
+        return math.nan
+    tokens_out = prediction.output_tokens[name]
+    return (prediction.input_tokens * ability.input_cost + tokens_out * ability.output_cost) / 1e6

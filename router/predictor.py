@@ -66,10 +66,30 @@ class Predictor:
     def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
         """The prediction for one query; `models` are names of any kind, by default all shipped."""
         reading = read_query(query)
-        ids = self._encoder.encode_reading(reading)
+        ids, n_ids = self._encoder.encode_counted(reading)
         roster = self._all if models is None else self._roster(tuple(models))
         outputs = self._run(_OUTPUTS, np.array([ids], dtype=np.int64), reading.shape[None], roster)
-        return self._prediction(outputs, 0, reading, len(ids), roster)
+        return self._prediction(outputs, 0, reading, n_ids, roster)
+
+    def predict_beside(
+        self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        """The prediction for one query, and the embeddings of some texts (float32 [d], unit norm)
+        in the same run of the graph; None for an empty text."""
+        given = [index for index, text in enumerate(texts) if text]
+        if not given:
+            return self.predict(query, models), [None] * len(texts)
+        reading = read_query(query)
+        ids, n_ids = self._encoder.encode_counted(reading)
+        rows = [ids, *(self._encoder.encode_text(texts[index]) for index in given)]
+        shapes = np.zeros((len(rows), len(reading.shape)), dtype=np.float32)
+        shapes[0] = reading.shape
+        roster = self._all if models is None else self._roster(tuple(models))
+        outputs = self._run(_OUTPUTS, pad(rows), shapes, roster)
+        embeddings: list[Embedding | None] = [None] * len(texts)
+        for row, index in enumerate(given, start=1):
+            embeddings[index] = outputs[0][row]
+        return self._prediction(outputs, 0, reading, n_ids, roster), embeddings
 
     def predict_many(
         self, queries: Sequence[Query], models: Sequence[str] | None = None
@@ -79,11 +99,11 @@ class Predictor:
         predictions: list[Prediction] = []
         for start in range(0, len(queries), _MAX_BATCH):
             readings = [read_query(query) for query in queries[start : start + _MAX_BATCH]]
-            rows = [self._encoder.encode_reading(reading) for reading in readings]
+            counted = [self._encoder.encode_counted(reading) for reading in readings]
             shapes = np.stack([reading.shape for reading in readings])
-            outputs = self._run(_OUTPUTS, pad(rows), shapes, roster)
+            outputs = self._run(_OUTPUTS, pad([ids for ids, _ in counted]), shapes, roster)
             predictions.extend(
-                self._prediction(outputs, i, reading, len(rows[i]), roster)
+                self._prediction(outputs, i, reading, counted[i][1], roster)
                 for i, reading in enumerate(readings)
             )
         return predictions
@@ -160,16 +180,18 @@ class Predictor:
         self, outputs: list[Any], row: int, reading: Reading, n_ids: int, roster: _Roster
     ) -> Prediction:
         embedding, domains, p_success, output_tokens = outputs
-        shares = domains[row].tolist()
-        best = max(range(len(DOMAINS)), key=shares.__getitem__)
-        domain = DOMAINS[best] if shares[best] >= self.abstain_below else GENERAL
+        shares = dict(zip(DOMAINS, domains[row].tolist(), strict=True))
+        domain = max(shares, key=shares.__getitem__)
+        if shares[domain] < self.abstain_below:
+            domain = GENERAL
+        *successes, p_typical = p_success[row].tolist()
         read = len(reading.user) + len(reading.system) + len(reading.earlier)
         return Prediction(
             domain=domain,
-            domain_confidence=shares[best if domain == DOMAINS[best] else DOMAINS.index(GENERAL)],
-            domains=dict(zip(DOMAINS, shares, strict=True)),
-            p_success=dict(zip(roster.names, p_success[row, :-1].tolist(), strict=True)),
-            p_typical=float(p_success[row, -1]),
+            domain_confidence=shares[domain],
+            domains=shares,
+            p_success=dict(zip(roster.names, successes, strict=True)),
+            p_typical=p_typical,
             output_tokens=dict(zip(roster.names, output_tokens[row, :-1].tolist(), strict=True)),
             # What was not read costs the provider's tokens all the same.
             input_tokens=n_ids * max(1.0, reading.total_chars / max(read, 1)),

@@ -19,8 +19,8 @@ from .types import Embedding, Query
 
 __all__ = ["SHAPE_FEATURES", "Reading", "bound", "clean", "read_query", "shape"]
 
-HEAD_CHARS: Final = 1500
-TAIL_CHARS: Final = 900
+HEAD_CHARS: Final = 600
+TAIL_CHARS: Final = 400
 CONTEXT_CHARS: Final = 400
 
 # Turns of phrase that tell what a question asks for, counted as they stand in lower-case text.
@@ -75,14 +75,14 @@ SHAPE_FEATURES: Final = (
     *(f"says_{name}" for name in _SAYS),
 )
 
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 _MAX_NUMBERS: Final = 64  # numbers past these are not looked at
 _DIGITS = re.compile(r"\d")
 _SYMBOLS = re.compile(r"[^\w\s]")
-_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 # Begins with a literal, so that the scan for it is a memchr; the text gets a "\n" in front.
 _OPTION_LINE = re.compile(r"\n[ \t]*\(?[A-J][).:](?=\s)")
 _ASCII: Final = "".join(map(chr, range(128)))
+_ASCII_BYTES: Final = _ASCII.encode()
 _DIGIT_BYTES: Final = "".join(_DIGITS.findall(_ASCII)).encode()
 _SYMBOL_BYTES: Final = "".join(_SYMBOLS.findall(_ASCII)).encode()
 _PHRASES: Final = tuple(_SAYS.values())
@@ -151,7 +151,8 @@ def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
     n_symbols = len(plain) - len(plain.translate(None, _SYMBOL_BYTES))
     n_other = len(read) - len(plain)
     if n_other:
-        other = "".join(_NON_ASCII.findall(read))
+        encoded = read.encode("utf-8", "surrogatepass")
+        other = encoded.translate(None, _ASCII_BYTES).decode("utf-8", "surrogatepass")
         n_digits += len(_DIGITS.findall(other))
         n_symbols += len(_SYMBOLS.findall(other))
     numbers = _NUMBER.findall(read)[:_MAX_NUMBERS] if n_ascii_digits else []
