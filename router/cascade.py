@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 from .errors import CascadeExhaustedError, InputError, UpstreamError
 from .policy import Assessment, Step, Thresholds, next_step
 from .providers import Provider
-from .types import Draft, Prediction, Query
-from .validation.features import QueryEvidence, query_evidence
+from .types import Draft, Embedding, Prediction, Query
+from .validation.features import QueryEvidence, meaningful, query_evidence
 from .validation.recalibration import Recalibration
 from .validation.validator import Validator
 
@@ -50,6 +50,12 @@ class Predicts(Protocol):
         """The prediction for one query and these models."""
         ...
 
+    def predict_beside(
+        self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        """The prediction, and the embedding of each text, None for an empty one."""
+        ...
+
 
 class ArtifactJudge:
     """The production judge: an artifact's predictor and validator."""
@@ -71,15 +77,20 @@ class ArtifactJudge:
 
     def assess(self, query: Query, chain: Sequence[str], drafts: Sequence[Draft]) -> Assessment:
         asked: QueryEvidence = query_evidence(query)
-        prediction = self._predictor.predict(query, tuple(chain))
-        judged = self._validator.judge(asked, drafts, prediction, recalibration=self._recalibration)
-        p_verifier = self._validator.p_verifier(
+        prediction, embeddings = self._predictor.predict_beside(
+            query, list(map(meaningful, drafts)), tuple(chain)
+        )
+        judged = self._validator.judge(
+            asked, drafts, prediction, embeddings=embeddings, recalibration=self._recalibration
+        )
+        p_verifier, correction = self._validator.weigh_verifier(
             asked, judged, prediction, chain[-1], recalibration=self._recalibration
         )
         return Assessment(
             p_first=prediction.p_success[chain[0]],
             p_verifier=p_verifier,
             p_drafts=judged.p_drafts,
+            correction=correction,
         )
 
 

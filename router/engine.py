@@ -18,6 +18,7 @@ from .planner import Planner
 from .predictor import Predictor
 from .types import Draft, Plan, Prediction, Query, Verdict
 from .validation.checks import Limits
+from .validation.features import meaningful
 from .validation.validator import Validator
 
 __all__ = ["Engine", "RouteResult", "describe_route", "describe_verdict"]
@@ -97,10 +98,13 @@ class Engine:
         limits: Limits | None = None,
     ) -> Verdict:
         """Judge a draft, with what was to be expected of its model before it answered."""
-        names = dict.fromkeys(one.model for one in (draft, *peers) if one.model is not None)
-        prediction = self._predictor.predict(query, list(names))
+        drafts = (draft, *peers)
+        names = dict.fromkeys(one.model for one in drafts if one.model is not None)
+        prediction, embeddings = self._predictor.predict_beside(
+            query, list(map(meaningful, drafts)), list(names)
+        )
         return self._validator.validate(
-            query, draft, peers=peers, prediction=prediction, limits=limits
+            query, draft, peers=peers, prediction=prediction, embeddings=embeddings, limits=limits
         )
 
 

@@ -65,16 +65,18 @@ CONSERVATIVE: Final = Thresholds(
 class Assessment:
     """Evidence so far: `p_drafts[i]` is P(draft i right), `p_verifier` P(verifier right), given
     all drafts made; before any draft `p_drafts` is empty and `p_first` the predicted P(first
-    drafter right)."""
+    drafter right). `correction` is what a deployment has learned to add to the gain."""
 
     p_first: float
     p_verifier: float
     p_drafts: tuple[float, ...] = ()
+    correction: float = 0.0
 
     @property
     def gain(self) -> float:
-        """What escalating now is worth in quality, -1..1."""
-        return self.p_verifier - (max(self.p_drafts) if self.p_drafts else self.p_first)
+        """What escalating now is worth in quality; -1..1 unless corrected."""
+        best = max(self.p_drafts) if self.p_drafts else self.p_first
+        return self.p_verifier - best + self.correction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
-from router.validation.escalation import ESCALATION_FEATURES
+from router.validation.escalation import ESCALATION_FEATURES, TARGETS
 from router.validation.features import PAIR_FEATURES, SINGLE_FEATURES
+from router.validation.phrases import PhraseWeights
 from training.export_artifact import write_artifact
 from training.export_predictor import pack_arrays
 from training.export_validator import validator_files, validator_golden
@@ -41,7 +42,12 @@ def tiny_validator_fit(seed: int = 0) -> ValidatorFit:
             "force_row_wise": True,
         }
         found[name] = lgb.train(settings, lgb.Dataset(x, y), num_boost_round=4)
-    return ValidatorFit(**found)
+    return ValidatorFit(
+        phrases=PhraseWeights({"however": -1.0, "of course": 0.5}),
+        single=found["single"],
+        pair=found["pair"],
+        escalation=(found["escalation"],) * len(TARGETS),
+    )
 
 
 def tiny_validator_files(seed: int = 0) -> dict[str, bytes]:

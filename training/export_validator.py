@@ -1,4 +1,4 @@
-"""The validator's files of an artifact: three graphs, what they expect, and their golden inputs."""
+"""The validator's files of an artifact: graphs, weights, what they expect, golden inputs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from router.validation.escalation import ESCALATION_FEATURES
 from router.validation.features import PAIR_FEATURES, SINGLE_FEATURES
 from router.validation.recalibration import HEADS, UNCHANGED, Recalibration
 
+from .export_predictor import pack_arrays
 from .fit_validator import ValidatorFit
 from .tree_graph import booster_graph
 
@@ -35,10 +36,14 @@ def validator_files(
         "recalibration": {head: list(getattr(recalibration, head)) for head in HEADS},
     }
     graphs = {
-        f"validator_{name}.onnx": booster_graph(getattr(fit, name), features=columns)
+        f"validator_{name}.onnx": booster_graph(*_boosters(fit, name), features=columns)
         for name, columns in _COLUMNS.items()
     }
-    return {**graphs, "validator.json": (json.dumps(about, indent=1) + "\n").encode()}
+    return {
+        **graphs,
+        "validator_phrases.npz": pack_arrays(fit.phrases.to_arrays()),
+        "validator.json": (json.dumps(about, indent=1) + "\n").encode(),
+    }
 
 
 def validator_golden(fit: ValidatorFit, *, seed: int) -> dict[str, npt.NDArray[Any]]:
@@ -48,7 +53,13 @@ def validator_golden(fit: ValidatorFit, *, seed: int) -> dict[str, npt.NDArray[A
     for name, columns in _COLUMNS.items():
         features = generator.normal(1.0, 2.0, (_GOLDEN_ROWS, len(columns))).astype(np.float32)
         features[generator.random(features.shape) < 0.1] = np.nan
-        logits = getattr(fit, name).predict(features, raw_score=True)
+        logits = [one.predict(features, raw_score=True) for one in _boosters(fit, name)]
         golden[f"validator_{name}.in.features"] = features
-        golden[f"validator_{name}.out.logit"] = logits.astype(np.float32)[:, None]
+        golden[f"validator_{name}.out.logit"] = np.stack(logits, axis=1).astype(np.float32)
     return golden
+
+
+def _boosters(fit: ValidatorFit, name: str) -> tuple[Any, ...]:
+    """The boosters of a graph, one for each of its outputs."""
+    found = getattr(fit, name)
+    return found if isinstance(found, tuple) else (found,)

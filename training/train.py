@@ -29,6 +29,7 @@ from .checkpoints import Checkpoints, data_key
 from .domain_data import training_texts
 from .domain_texts import DomainTexts, read_domain_texts
 from .draft_rows import DraftRows, has_drafts, read_drafts, sample_drafts
+from .embedder import Embedder, save_table
 from .evaluation.bench import CrossfitBench
 from .evaluation.benchmarks import benchmark_lines
 from .evaluation.crossfit import load_crossfit
@@ -50,11 +51,9 @@ __all__ = ["DEFAULT_CHAIN", "run"]
 DEFAULT_CHAIN: Final = ("gpt-4o-mini", "gemini-1.5-flash", "gpt-4o")
 _FOLDS: Final = 5
 _FOLD_SEED: Final = 20
-_ROWS_PER_SOURCE: Final = 26_000
+_ROWS_PER_SOURCE: Final = 50_000
 _PRECISION: Final = 0.9  # of drafts that the default thresholds accept
 _STAND_IN: Final = {"single": 0.8, "pair": 0.8}
-# Puzzles of which almost none is solved: they say which models are strong, not which prompts hard.
-_NOT_FOR_SUCCESS: Final = ("zeroeval-zebra",)
 _CREATED: Final = "2026-11-23T00:00:00Z"  # of the artifact, unless told: two runs are identical
 
 Floats = npt.NDArray[np.float64]
@@ -119,7 +118,7 @@ def _train(
     files = kept.keep("predictor", lambda: _predictor(given, predicted, work, reporter))
     rows = kept.keep("drafts", lambda: _drafts(given, predicted, seed, reporter))
     final, folds, thresholds = kept.keep("validators", lambda: _validators(rows, seed, reporter))
-    _write_crossfit(work, given.outcomes, predicted, folds, {})
+    _write_crossfit(work, given, predicted, folds, {})
     evidence = kept.keep("evidence", lambda: _evidence(given.outcomes, work, reporter))
     policy = _policy(evidence, given.outcomes)
     files |= validator_files(final, accept_thresholds=thresholds)
@@ -132,7 +131,7 @@ def _train(
     size = sum(map(len, files.values())) / 1e6
     reporter.say(f"artifact {version}, {size:.1f} MB, is current in {models_root}")
     without = _unseen(rows, kept, seed, reporter)
-    _write_crossfit(work, given.outcomes, predicted, folds, without)
+    _write_crossfit(work, given, predicted, folds, without)
     return version
 
 
@@ -153,9 +152,7 @@ def _read(data: Sequence[Path], teacher: str | None, work: Path, reporter: Repor
     aliases = dict(read_aliases(names)) if names else {}
     reporter.say("distilling the vocabulary")
     table = distil_vocabulary(Path(teacher) if teacher else None, cache=work)
-    predictor = collect(
-        outcomes, table, aliases=aliases, exclude_sources=_NOT_FOR_SUCCESS, cache=work
-    )
+    predictor = collect(outcomes, table, aliases=aliases, cache=work)
     return _Data(
         outcomes=outcomes,
         texts=read_domain_texts(texts),
@@ -211,6 +208,7 @@ def _drafts(given: _Data, predicted: _OutOfFold, seed: int, reporter: Reporter) 
         folds=predicted.fold[chosen],
         p_success=predicted.p_success[chosen],
         p_typical=predicted.p_typical[chosen],
+        embed=Embedder(given.table),
         progress=reporter.bar("reading drafts"),
     )
 
@@ -219,16 +217,11 @@ def _validators(
     rows: DraftRows, seed: int, reporter: Reporter
 ) -> tuple[ValidatorFit, list[ValidatorFit], dict[str, float]]:
     """The fit that ships, the fits that each leave a fold out, and the default thresholds."""
-    final, folds, pair_p, pair_right = fit_validators(
-        rows, n_folds=_FOLDS, seed=seed, report=reporter.say
-    )
-    single_p = np.zeros(len(rows))
-    for fold, one in enumerate(folds):
-        own = rows.fold == fold
-        single_p[own] = one.single.predict(rows.single[own])
+    final, folds, said = fit_validators(rows, n_folds=_FOLDS, seed=seed, report=reporter.say)
+    right = rows.correct.astype(float)
     thresholds = {
-        "single": accept_threshold(single_p, rows.correct.astype(float), precision=_PRECISION),
-        "pair": accept_threshold(pair_p, pair_right, precision=_PRECISION),
+        "single": accept_threshold(said.single, right, precision=_PRECISION),
+        "pair": accept_threshold(said.pair, said.pair_right, precision=_PRECISION),
     }
     return final, folds, thresholds
 
@@ -249,13 +242,14 @@ def _unseen(
 
 def _write_crossfit(
     work: Path,
-    outcomes: Outcomes,
+    given: _Data,
     predicted: _OutOfFold,
     folds: Sequence[ValidatorFit],
     without: dict[str, ValidatorFit],
 ) -> None:
     folder = work / "crossfit"
     folder.mkdir(parents=True, exist_ok=True)
+    save_table(given.table, folder / "embedder.npz")
 
     def write(fitted: ValidatorFit) -> str:
         files = validator_files(fitted, accept_thresholds=_STAND_IN)
@@ -263,7 +257,7 @@ def _write_crossfit(
 
     pd.DataFrame(
         {
-            **{n: outcomes.column(n).astype(str) for n in ("source", "prompt_id", "model")},
+            **{n: given.outcomes.column(n).astype(str) for n in ("source", "prompt_id", "model")},
             "p_success": predicted.p_success,
             "p_typical": predicted.p_typical,
             "fold": predicted.fold,

@@ -1,4 +1,4 @@
-"""LightGBM boosters as ONNX graphs: one TreeEnsembleRegressor that gives the raw log-odds.
+"""LightGBM boosters as ONNX graphs: one TreeEnsembleRegressor that gives their raw log-odds.
 
 Thresholds are rounded down to float32, so that `x <= t` decides alike for every float32 x in both
 runtimes (a test compares them row by row). Missing values (NaN) follow the booster's default side.
@@ -21,21 +21,22 @@ _OPSET = 17
 _ML_OPSET = 3
 
 
-def booster_graph(booster: Any, *, features: tuple[str, ...]) -> bytes:
-    """A serialised ONNX model: `features` float32 [batch, n] -> `logit` float32 [batch, 1].
+def booster_graph(*boosters: Any, features: tuple[str, ...]) -> bytes:
+    """A serialised ONNX model: `features` float32 [batch, n] -> `logit` float32
+    [batch, n_boosters].
 
     Raises DataError for categorical splits, which Sluice does not train.
     """
-    dumped = booster.dump_model()
     nodes = _Nodes()
-    for tree_id, tree in enumerate(dumped["tree_info"]):
-        nodes.add_tree(tree_id, tree["tree_structure"])
+    for target, booster in enumerate(boosters):
+        for tree in booster.dump_model()["tree_info"]:
+            nodes.add_tree(tree["tree_structure"], target)
     ensemble = helper.make_node(
         "TreeEnsembleRegressor",
         ["features"],
         ["logit"],
         domain="ai.onnx.ml",
-        n_targets=1,
+        n_targets=len(boosters),
         aggregate_function="SUM",
         post_transform="NONE",
         **nodes.attributes(),
@@ -44,7 +45,7 @@ def booster_graph(booster: Any, *, features: tuple[str, ...]) -> bytes:
         [ensemble],
         "validator",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(features)])],
-        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, [None, len(boosters)])],
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, producer_name="sluice", ir_version=9)
@@ -58,9 +59,13 @@ class _Nodes:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, int, int, float, str, int, int, int]] = []
-        self.leaves: list[tuple[int, int, float]] = []
+        self.leaves: list[tuple[int, int, int, float]] = []
+        self.n_trees = 0
 
-    def add_tree(self, tree_id: int, root: dict[str, Any]) -> None:
+    def add_tree(self, root: dict[str, Any], target: int) -> None:
+        """One tree more, whose leaves count for `target`."""
+        tree_id = self.n_trees
+        self.n_trees += 1
         pending = [root]
         numbered = 1
         index = 0
@@ -68,7 +73,7 @@ class _Nodes:
             node = pending[index]
             if "leaf_value" in node:
                 self.rows.append((tree_id, index, 0, 0.0, "LEAF", 0, 0, 0))
-                self.leaves.append((tree_id, index, float(node["leaf_value"])))
+                self.leaves.append((tree_id, index, target, float(node["leaf_value"])))
             else:
                 if node["decision_type"] != "<=":
                     raise DataError("a booster with categorical splits cannot be exported")
@@ -97,8 +102,8 @@ class _Nodes:
             "nodes_missing_value_tracks_true": missing,
             "target_treeids": [leaf[0] for leaf in self.leaves],
             "target_nodeids": [leaf[1] for leaf in self.leaves],
-            "target_ids": [0] * len(self.leaves),
-            "target_weights": [leaf[2] for leaf in self.leaves],
+            "target_ids": [leaf[2] for leaf in self.leaves],
+            "target_weights": [leaf[3] for leaf in self.leaves],
         }
 
 

@@ -6,12 +6,17 @@ Pure and bounded in time: mathematical equivalence is bounded by construction (e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
 
 from .answers import FinalAnswer
 from .expressions import equivalent
 
-__all__ = ["Agreement", "compare_answers"]
+__all__ = ["SAME_MEANING", "Agreement", "compare_answers"]
+
+SAME_MEANING: Final = 0.9
+"""Cosine from which two drafts of prose count as saying the same."""
 
 _MATHEMATICAL = frozenset({"number", "expression", "literal", "text"})
 _QUOTES = "'\"` "
@@ -23,27 +28,37 @@ class Agreement:
 
     `same`: the answers agree for all we can tell. `exact`: their normal forms are equal.
     `equivalent`: the verdict of mathematical equivalence, None when it was not asked or undecided.
-    `overlap`: share of words in common, 0..1; what is left when answers are sentences.
+    `overlap`: share of words in common, 0..1. `meaning`: cosine of the drafts' embeddings, -1..1,
+    NaN where they have none; it decides where no final answers can be compared.
     """
 
     same: bool
     exact: bool
     equivalent: bool | None
     overlap: float
+    meaning: float = math.nan
 
 
-def compare_answers(one: FinalAnswer, two: FinalAnswer) -> Agreement:
-    """Compare two final answers by kind; symmetric."""
+def compare_answers(one: FinalAnswer, two: FinalAnswer, *, meaning: float = math.nan) -> Agreement:
+    """Compare two final answers by kind; symmetric.
+
+    `meaning` is the cosine of the whole drafts' embeddings. It decides between two drafts of
+    prose, of which neither ends in an answer.
+    """
     if "none" in (one.kind, two.kind):
-        return Agreement(same=False, exact=False, equivalent=None, overlap=0.0)
+        alike = one.kind == two.kind and meaning >= SAME_MEANING
+        return Agreement(same=alike, exact=False, equivalent=None, overlap=0.0, meaning=meaning)
     exact = _exact(one, two)
-    overlap = 1.0 if exact else _overlap(one.value, two.value)
     if exact:
-        return Agreement(same=True, exact=True, equivalent=None, overlap=overlap)
+        return Agreement(same=True, exact=True, equivalent=None, overlap=1.0, meaning=meaning)
     decided = _equivalent(one, two)
     contained = one.kind == two.kind == "text" and _contains(one.value, two.value)
     return Agreement(
-        same=bool(decided) or contained, exact=False, equivalent=decided, overlap=overlap
+        same=bool(decided) or contained,
+        exact=False,
+        equivalent=decided,
+        overlap=_overlap(one.value, two.value),
+        meaning=meaning,
     )
 
 

@@ -21,8 +21,8 @@ __all__ = ["AnswerKind", "FinalAnswer", "ReadDraft", "parse_number", "read_answe
 
 AnswerKind = Literal["choice", "number", "expression", "literal", "json", "code", "text", "none"]
 
-READ_HEAD: Final = 3000
-READ_TAIL: Final = 1500
+READ_HEAD: Final = 1500
+READ_TAIL: Final = 1000
 MAX_SHORT_TEXT: Final = 160
 MAX_LITERAL: Final = 1000
 

@@ -1,8 +1,8 @@
 """Rule checks on a draft: readable, pure, and cheap enough for every request.
 
 The work is done once, by `inspect_draft`; the checks are rendered from its numbers, and the
-features of the learned validator read the same numbers. Of a long draft the first 4,000 and the
-last 2,000 characters are read.
+features of the learned validator read the same numbers. Of a long draft the first 1,500 and the
+last 1,000 characters are read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "RuleEvidence",
     "check_draft",
     "inspect_draft",
+    "most_credible",
     "render_checks",
 ]
 
@@ -41,6 +42,9 @@ CHECK_NAMES = (
 )
 # A draft that fails one of these cannot be the answer, however probable it looks.
 HARD_CHECKS = frozenset({"empty", "length", "content_filter", "format_json", "tool_calls"})
+# Of recorded drafts with a wrong equation 13 to 25% were right; refusals hardly occur among them.
+_CREDIBLE_WITH_WRONG_SUMS = 0.25
+_CREDIBLE_REFUSAL = 0.1
 _LOOPING = 0.5  # share of repeated text above which a draft counts as a degenerate loop
 
 
@@ -62,6 +66,22 @@ def check_draft(query: Query, draft: Draft, *, limits: Limits | None = None) -> 
     whose `passed` is None is a measure, not a test. Never raises, whatever the text.
     """
     return render_checks(inspect_draft(query, draft), query, draft, limits or _NO_LIMITS)
+
+
+def most_credible(evidence: RuleEvidence, draft: Draft, *, agreed: bool) -> float:
+    """The highest probability, 0..1, that the rules leave a draft, whatever else speaks for it.
+
+    0.0 where a hard check fails whatever the caller's limits; little for a refusal, and for wrong
+    sums unless an independent draft came to the same answer (`agreed`); else 1.0.
+    """
+    empty = evidence.n_words == 0 and not draft.tool_calls
+    if empty or evidence.content_filtered or evidence.json_ok == 0.0 or evidence.tool_ok == 0.0:
+        return 0.0
+    if evidence.refusal:
+        return _CREDIBLE_REFUSAL
+    if evidence.n_wrong_equations and not agreed:
+        return _CREDIBLE_WITH_WRONG_SUMS
+    return 1.0
 
 
 def render_checks(

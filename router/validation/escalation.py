@@ -17,9 +17,20 @@ from ..types import Embedding
 from .agreement import Agreement
 from .features import DraftEvidence, QueryEvidence, logit
 
-__all__ = ["ESCALATION_FEATURES", "escalation_features"]
+__all__ = ["ESCALATION_FEATURES", "TARGETS", "escalation_features"]
 
 _KINDS: Final = ("choice", "number", "expression", "literal", "json", "code", "text", "none")
+# Of the draft that would be accepted and of its strongest peer.
+_OF_BOTH: Final = (
+    "phrases",
+    "marked",
+    "reasoning_log_chars",
+    "answer_log_chars",
+    "n_wrong_equations",
+    "self_corrections",
+    "hedge_per_100_words",
+    "new_numbers",
+)
 ESCALATION_FEATURES: Final = (
     "verifier_success_logit",
     "draft_success_logit",
@@ -32,7 +43,13 @@ ESCALATION_FEATURES: Final = (
     *(f"kind_{kind}" for kind in _KINDS),
     "n_options",
     "query_log_chars",
+    "peer_success_logit",
+    "meaning",
+    *_OF_BOTH,
+    *(f"peer_{name}" for name in _OF_BOTH),
 )
+TARGETS: Final = ("verifier", "rescue", "harm")
+"""What the graph gives log-odds of: the verifier is right; it alone is; the draft alone is."""
 
 
 def escalation_features(
@@ -49,6 +66,7 @@ def escalation_features(
     first = ranked[0]
     second = ranked[1] if len(ranked) > 1 else None
     draft, agreement = evidence[first], agreements[first]
+    peer = None if second is None else evidence[second]
     vector = (
         logit(p_verifier),
         draft.value("p_success_logit"),
@@ -61,5 +79,9 @@ def escalation_features(
         *(draft.value(f"kind_{kind}") for kind in _KINDS),
         draft.value("n_options"),
         asked.log_chars,
+        math.nan if peer is None else peer.value("p_success_logit"),
+        math.nan if agreement is None else agreement.meaning,
+        *(draft.value(name) for name in _OF_BOTH),
+        *(math.nan if peer is None else peer.value(name) for name in _OF_BOTH),
     )
     return np.array(vector, dtype=np.float32), first, second

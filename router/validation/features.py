@@ -17,8 +17,9 @@ from typing import Final
 import numpy as np
 
 from ..types import Draft, Embedding, Query
-from .agreement import Agreement
+from .agreement import Agreement, compare_answers
 from .answers import FinalAnswer, ReadDraft, read_answer, read_options
+from .phrases import PhraseWeights
 from .rules.evidence import RULE_FEATURES, RuleEvidence, inspect_draft
 
 __all__ = [
@@ -26,18 +27,23 @@ __all__ = [
     "SINGLE_FEATURES",
     "DraftEvidence",
     "QueryEvidence",
+    "compare_drafts",
     "draft_evidence",
     "logit",
     "logprob_statistic",
+    "meaningful",
     "pair_features",
     "query_evidence",
+    "reasoning_of",
 ]
 
 _KINDS: Final = ("choice", "number", "expression", "literal", "json", "code", "text", "none")
 # What must not stand before a number is looked for after its first digit: a pattern that begins
 # with a set of characters is scanned for several times faster than one that begins by looking back.
 _NUMBER = re.compile(r"\d(?<![\w.]\d)[\d,]*(?:\.\d+)?")
-_READ_CHARS: Final = 2500
+_READ_HEAD: Final = 1200
+_READ_TAIL: Final = 800
+_FEWEST_CHARS: Final = 24  # of a draft whose meaning is compared
 _MAX_DIGITS: Final = 300  # of one number; with more it may not fit a float
 
 # Not features: the length of the whole draft says how a model was asked, not whether it is right;
@@ -70,8 +76,9 @@ _OWN: Final = (
     "distinct_words",
 )
 _PREDICTED: Final = ("p_success_logit", "p_typical_logit")
+_LEARNED: Final = ("phrases", "phrases_known", "relevance")
 
-SINGLE_FEATURES: Final = (*_RULES, *_OWN, *_PREDICTED)
+SINGLE_FEATURES: Final = (*_RULES, *_OWN, *_PREDICTED, *_LEARNED)
 PAIR_FEATURES: Final = (
     "single_logit",
     "peer_single_logit",
@@ -96,6 +103,11 @@ PAIR_FEATURES: Final = (
     "self_corrections",
     "peer_self_corrections",
     "query_log_chars",
+    "phrases",
+    "peer_phrases",
+    "meaning",
+    "strength",
+    "peer_strength",
 )
 
 
@@ -113,6 +125,7 @@ class QueryEvidence:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DraftEvidence:
     """What is read of one draft. `single` is float32 [len(SINGLE_FEATURES)], prediction included;
+    `embedding` float [d] of unit norm, None for a draft too short to mean anything by itself;
     `logprob` is the log-probability statistic of `logprob_statistic`, NaN when not given."""
 
     rules: RuleEvidence
@@ -120,6 +133,7 @@ class DraftEvidence:
     numbers: frozenset[float]
     words: frozenset[str]
     single: Embedding
+    embedding: Embedding | None
     logprob: float
 
     @property
@@ -147,16 +161,38 @@ def query_evidence(query: Query) -> QueryEvidence:
     )
 
 
+def reasoning_of(read: ReadDraft, draft: Draft) -> str:
+    """What led to the answer; all of the draft where nothing is set apart from it. Of a long one
+    the head and the tail."""
+    text = read.reasoning or draft.text
+    if len(text) <= _READ_HEAD + _READ_TAIL:
+        return text
+    return f"{text[:_READ_HEAD]}\n{text[-_READ_TAIL:]}"
+
+
+def meaningful(draft: Draft) -> str:
+    """What of a draft is worth an embedding; empty for a bare number, letter or word."""
+    return draft.text if len(draft.text) >= _FEWEST_CHARS else ""
+
+
 def draft_evidence(
-    asked: QueryEvidence, draft: Draft, *, p_success: float, p_typical: float
+    asked: QueryEvidence,
+    draft: Draft,
+    *,
+    p_success: float,
+    p_typical: float,
+    phrases: PhraseWeights,
+    query_embedding: Embedding | None = None,
+    embedding: Embedding | None = None,
 ) -> DraftEvidence:
     """Read one draft.
 
     `p_success` is the predicted probability that the draft's model succeeds, `p_typical` that a
-    typical model does (the difficulty of the query); NaN when nothing was predicted.
+    typical model does (the difficulty of the query); NaN when nothing was predicted. The
+    embeddings are float [d] of unit norm, None where there is none.
     """
     read = read_answer(draft.text, options=asked.options, json_wanted=asked.json_wanted)
-    reasoning = (read.reasoning or draft.text)[:_READ_CHARS]
+    reasoning = reasoning_of(read, draft)
     rules = inspect_draft(asked.query, _as_plain(draft, read, reasoning))
     numbers = _numbers(reasoning)
     words = reasoning[:1200].lower().split()
@@ -179,12 +215,14 @@ def draft_evidence(
     )
     kept = tuple(getattr(rules, name) for name in _RULES)
     predicted = (logit(p_success), logit(p_typical))
+    learned = (*phrases.judge(reasoning), _cosine(query_embedding, embedding))
     return DraftEvidence(
         rules=rules,
         read=read,
         numbers=numbers,
         words=distinct,
-        single=np.array((*kept, *own, *predicted), dtype=np.float32),
+        single=np.array((*kept, *own, *predicted, *learned), dtype=np.float32),
+        embedding=embedding,
         logprob=logprob_statistic(draft.logprobs),
     )
 
@@ -227,9 +265,20 @@ def pair_features(
             value("self_corrections"),
             other("self_corrections"),
             value("query_log_chars"),
+            value("phrases"),
+            other("phrases"),
+            agreement.meaning,
+            value("p_success_logit") - value("p_typical_logit"),
+            other("p_success_logit") - other("p_typical_logit"),
         ),
         dtype=np.float32,
     )
+
+
+def compare_drafts(one: DraftEvidence, two: DraftEvidence) -> Agreement:
+    """Whether two drafts say the same: by their final answers, and by meaning where they have
+    none that can be compared."""
+    return compare_answers(one.answer, two.answer, meaning=_cosine(one.embedding, two.embedding))
 
 
 def logprob_statistic(logprobs: Sequence[float] | None) -> float:
@@ -237,6 +286,11 @@ def logprob_statistic(logprobs: Sequence[float] | None) -> float:
     if not logprobs:
         return math.nan
     return float(np.clip(np.mean(np.asarray(logprobs, dtype=np.float64)), -50.0, 0.0))
+
+
+def _cosine(one: Embedding | None, two: Embedding | None) -> float:
+    """Of two vectors of unit norm; NaN where one is missing."""
+    return math.nan if one is None or two is None else float(one @ two)
 
 
 def _as_plain(draft: Draft, read: ReadDraft, reasoning: str) -> Draft:

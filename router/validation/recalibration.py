@@ -2,7 +2,8 @@
 
 It is where token log-probabilities come in, which only some providers give, and where a
 deployment's own outcomes correct what was learned elsewhere: `sluice calibrate` refits these few
-weights, with the shipped ones as the prior. Formula: p = sigmoid(w . x), x as listed per head.
+weights, with the shipped ones as the prior. Formula: p = sigmoid(w . x), x as listed per head; of
+the two corrections, which change the gain of escalating, w . x itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 from ..errors import InputError
 
 __all__ = [
+    "CORRECTION_INPUTS",
     "HEADS",
     "UNCHANGED",
     "Recalibration",
@@ -24,6 +26,27 @@ __all__ = [
     "verifier_inputs",
 ]
 
+CORRECTION_INPUTS: Final = (
+    "one",
+    "first_logit",
+    "first_p",
+    "first_logprob",
+    "first_phrases",
+    "first_reasoning",
+    "last_logit",
+    "last_p",
+    "last_logprob",
+    "last_phrases",
+    "last_reasoning",
+    "same",
+    "verifier_logit",
+    "verifier_p",
+    "first_success",
+    "verifier_success",
+    "n_options",
+)
+"""Of a chain's first and last draft so far, in its order: here a deployment tells its models
+apart. The "last" are 0 where there is one draft."""
 HEADS: Final = {
     "single": ("logit", "logit_with_logprob", "logprob", "has_logprob", "one"),
     "pair": (
@@ -37,6 +60,8 @@ HEADS: Final = {
         "one",
     ),
     "verifier": ("logit", "logprob", "peer_logprob", "same", "has_logprob", "one"),
+    "gain_first": CORRECTION_INPUTS,
+    "gain_later": CORRECTION_INPUTS,
 }
 """The inputs of each head, in order."""
 
@@ -45,11 +70,13 @@ _MAX_LOGIT: Final = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Recalibration:
-    """Weights of the three heads, in the order of HEADS."""
+    """Weights of the heads, in the order of HEADS. The corrections are nothing unless fitted."""
 
     single: tuple[float, ...]
     pair: tuple[float, ...]
     verifier: tuple[float, ...]
+    gain_first: tuple[float, ...] = (0.0,) * len(CORRECTION_INPUTS)
+    gain_later: tuple[float, ...] = (0.0,) * len(CORRECTION_INPUTS)
 
     def __post_init__(self) -> None:
         for head, names in HEADS.items():
@@ -63,8 +90,12 @@ class Recalibration:
 
     def apply(self, head: str, inputs: tuple[float, ...]) -> float:
         """The probability of one head for inputs made by the function of its name."""
+        return sigmoid(self.weigh(head, inputs))
+
+    def weigh(self, head: str, inputs: tuple[float, ...]) -> float:
+        """w . x of one head."""
         weights: tuple[float, ...] = getattr(self, head)
-        return sigmoid(sum(w * x for w, x in zip(weights, inputs, strict=True)))
+        return sum(w * x for w, x in zip(weights, inputs, strict=True))
 
 
 UNCHANGED: Final = Recalibration(

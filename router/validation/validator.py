@@ -17,21 +17,27 @@ import numpy as np
 
 from ..artifact import Artifact
 from ..errors import ArtifactForeignError
-from ..types import Check, Draft, Prediction, Query, Verdict
-from .agreement import Agreement, compare_answers
-from .checks import HARD_CHECKS, Limits, render_checks
+from ..types import Check, Draft, Embedding, Prediction, Query, Verdict
+from .agreement import Agreement
+from .checks import HARD_CHECKS, Limits, most_credible, render_checks
 from .escalation import ESCALATION_FEATURES, escalation_features
 from .features import (
     PAIR_FEATURES,
     SINGLE_FEATURES,
     DraftEvidence,
     QueryEvidence,
+    compare_drafts,
     draft_evidence,
     pair_features,
     query_evidence,
 )
+from .features import (
+    logit as log_odds,
+)
+from .phrases import PhraseWeights
 from .recalibration import (
     Recalibration,
+    logprob_logit,
     pair_inputs,
     sigmoid,
     single_inputs,
@@ -85,6 +91,10 @@ class Validator:
         self._single = artifact.session("validator_single")
         self._pair = artifact.session("validator_pair")
         self._escalation = artifact.session("validator_escalation")
+        self._phrases = PhraseWeights.from_arrays(
+            artifact.read_arrays("validator_phrases.npz"),
+            where=f"validator_phrases.npz of artifact {artifact.version}",
+        )
 
     def validate(
         self,
@@ -93,21 +103,26 @@ class Validator:
         *,
         prediction: Prediction,
         peers: Sequence[Draft] = (),
+        embeddings: Sequence[Embedding | None] | None = None,
         limits: Limits | None = None,
     ) -> Verdict:
-        """The verdict on one draft, in the light of `peers` (other models' drafts), if any."""
+        """The verdict on one draft, in the light of `peers` (other models' drafts), if any.
+
+        `embeddings`: as in `judge`, of the draft and its peers.
+        """
         drafts = (draft, *peers)
-        judged = self.judge(query_evidence(query), drafts, prediction)
-        p = judged.p_drafts[0]
-        checks = list(render_checks(judged.evidence[0].rules, query, draft, limits or _NO_LIMITS))
+        judged = self.judge(query_evidence(query), drafts, prediction, embeddings=embeddings)
         agreement = judged.agreements[0]
+        agreed = agreement is not None and agreement.same
+        rules = judged.evidence[0].rules
+        p = min(judged.p_drafts[0], most_credible(rules, draft, agreed=agreed))
+        checks = list(render_checks(rules, query, draft, limits or _NO_LIMITS))
+        relevance = judged.evidence[0].value("relevance")
+        if not math.isnan(relevance):
+            detail = "cosine of query and draft"
+            checks.append(Check(name="relevance", passed=None, value=relevance, detail=detail))
         if agreement is not None:
-            detail = "the final answers agree" if agreement.same else "the final answers differ"
-            checks.append(
-                Check(
-                    name="agreement", passed=agreement.same, value=agreement.overlap, detail=detail
-                )
-            )
+            checks.append(_agreement_check(agreement))
         failed = any(check.passed is False and check.name in HARD_CHECKS for check in checks)
         threshold = self.thresholds["pair" if peers else "single"]
         return Verdict(
@@ -123,9 +138,14 @@ class Validator:
         drafts: Sequence[Draft],
         prediction: Prediction,
         *,
+        embeddings: Sequence[Embedding | None] | None = None,
         recalibration: Recalibration | None = None,
     ) -> Judgement:
-        """P(right) of each draft, each in the light of the others."""
+        """P(right) of each draft, each in the light of the others.
+
+        `embeddings`: of the drafts, float [d] of unit norm, as the predictor gives them beside the
+        query's; None, or None for a draft, where there is none: meaning is then not judged.
+        """
         weights = recalibration or self.recalibration
         evidence = tuple(
             draft_evidence(
@@ -133,12 +153,16 @@ class Validator:
                 draft,
                 p_success=prediction.p_success.get(draft.model or "", prediction.p_typical),
                 p_typical=prediction.p_typical,
+                phrases=self._phrases,
+                query_embedding=prediction.embedding,
+                embedding=embedding,
             )
-            for draft in drafts
+            for draft, embedding in zip(drafts, embeddings or [None] * len(drafts), strict=True)
         )
-        raw = _run(self._single, np.stack([one.single for one in evidence]))
+        raw = [row[0] for row in _run(self._single, np.stack([one.single for one in evidence]))]
         if len(drafts) == 1:
-            inputs = single_inputs(raw[0], evidence[0].logprob)
+            most = most_credible(evidence[0].rules, drafts[0], agreed=False)
+            inputs = single_inputs(min(raw[0], _ceiling(most)), evidence[0].logprob)
             return Judgement(
                 p_drafts=(weights.apply("single", inputs),),
                 evidence=evidence,
@@ -146,9 +170,9 @@ class Validator:
                 single_logits=tuple(raw),
                 pair_logits=tuple(raw),
             )
-        return self._judge_peers(evidence, raw, weights)
+        return self._judge_peers(drafts, evidence, raw, weights)
 
-    def p_verifier(
+    def weigh_verifier(
         self,
         asked: QueryEvidence,
         judged: Judgement,
@@ -156,8 +180,13 @@ class Validator:
         verifier: str,
         *,
         recalibration: Recalibration | None = None,
-    ) -> float:
-        """P(verifier right) now that the drafts are known."""
+    ) -> tuple[float, float]:
+        """(P(verifier right) now that the drafts are known, correction of the gain).
+
+        Without log-probabilities it is the mean of two estimates: the graph's own, and P(best
+        draft right) + P(only the verifier right) - P(only the draft right). What is compared with
+        a threshold is the difference to P(best draft right), and the second knows that best.
+        """
         weights = recalibration or self.recalibration
         features, first, second = escalation_features(
             asked,
@@ -167,7 +196,11 @@ class Validator:
             judged.pair_logits,
             p_verifier=prediction.p_success[verifier],
         )
-        logit = _run(self._escalation, features[None])[0]
+        logit, rescue, harm = _run(self._escalation, features[None])[0]
+        if math.isnan(judged.evidence[first].logprob):
+            p_draft = max(judged.p_drafts)
+            mean = 0.5 * (sigmoid(logit) + p_draft + sigmoid(rescue) - sigmoid(harm))
+            logit = log_odds(mean)
         agreement = judged.agreements[first]
         inputs = verifier_inputs(
             logit,
@@ -175,20 +208,22 @@ class Validator:
             math.nan if second is None else judged.evidence[second].logprob,
             same=agreement is not None and agreement.same,
         )
-        return weights.apply("verifier", inputs)
+        p_verifier = weights.apply("verifier", inputs)
+        head = "gain_first" if second is None else "gain_later"
+        return p_verifier, weights.weigh(head, _correction_inputs(judged, features, logit))
 
     def _judge_peers(
-        self, evidence: tuple[DraftEvidence, ...], raw: list[float], weights: Recalibration
+        self,
+        drafts: Sequence[Draft],
+        evidence: tuple[DraftEvidence, ...],
+        raw: list[float],
+        weights: Recalibration,
     ) -> Judgement:
         """Every draft beside every other. With more than one peer their evidence adds up in
         log-odds, damped by the square root of their number, since models err alike."""
         n = len(evidence)
         order = [(i, j) for i in range(n) for j in range(n) if i != j]
-        compared = {
-            (i, j): compare_answers(evidence[i].answer, evidence[j].answer)
-            for i, j in order
-            if i < j
-        }
+        compared = {(i, j): compare_drafts(evidence[i], evidence[j]) for i, j in order if i < j}
         both = {(i, j): compared[min(i, j), max(i, j)] for i, j in order}
         rows = [
             pair_features(
@@ -200,17 +235,20 @@ class Validator:
             )
             for i, j in order
         ]
-        logits = dict(zip(order, _run(self._pair, np.stack(rows)), strict=True))
+        found = _run(self._pair, np.stack(rows))
+        logits = {pair: row[0] for pair, row in zip(order, found, strict=True)}
         p_drafts, pair_logits, agreements = [], [], []
         for i in range(n):
             peers = [j for j in range(n) if j != i]
             shift = sum(logits[i, j] - raw[i] for j in peers) / math.sqrt(len(peers))
             telling = max(peers, key=lambda j: (both[i, j].same, raw[j], -j))
+            agreed = both[i, telling].same
+            most = most_credible(evidence[i].rules, drafts[i], agreed=agreed)
             inputs = pair_inputs(
-                raw[i] + shift,
+                min(raw[i] + shift, _ceiling(most)),
                 evidence[i].logprob,
                 evidence[telling].logprob,
-                same=both[i, telling].same,
+                same=agreed,
             )
             p_drafts.append(weights.apply("pair", inputs))
             pair_logits.append(raw[i] + shift)
@@ -224,7 +262,58 @@ class Validator:
         )
 
 
-def _run(session: Any, features: np.ndarray[Any, np.dtype[np.float32]]) -> list[float]:
-    """Logits of one graph for float32 [batch, n_features]."""
-    found: list[float] = session.run(None, {"features": features})[0].ravel().tolist()
+def _correction_inputs(
+    judged: Judgement, features: Embedding, verifier_logit: float
+) -> tuple[float, ...]:
+    """The inputs of CORRECTION_INPUTS, from the escalation features of the same drafts."""
+    one, several = judged.evidence[0], len(judged.evidence) > 1
+    last = judged.evidence[-1]
+    agreement = judged.agreements[0]
+    tail = (0.0,) * 5
+    if several:
+        tail = (
+            judged.pair_logits[-1],
+            sigmoid(judged.pair_logits[-1]),
+            _known(logprob_logit(last.logprob)),
+            last.value("phrases"),
+            last.value("reasoning_log_chars"),
+        )
+    return (
+        1.0,
+        judged.pair_logits[0],
+        sigmoid(judged.pair_logits[0]),
+        _known(logprob_logit(one.logprob)),
+        one.value("phrases"),
+        one.value("reasoning_log_chars"),
+        *tail,
+        float(agreement is not None and agreement.same),
+        verifier_logit,
+        sigmoid(verifier_logit),
+        _known(one.value("p_success_logit")),
+        _known(float(features[0])),
+        one.value("n_options"),
+    )
+
+
+def _ceiling(most: float) -> float:
+    """The log-odds that a probability of at most `most` allows; infinite for 1.0."""
+    return math.inf if most >= 1.0 else log_odds(most)
+
+
+def _known(value: float) -> float:
+    """0 for what is not known."""
+    return 0.0 if math.isnan(value) else value
+
+
+def _agreement_check(agreement: Agreement) -> Check:
+    same = agreement.same
+    detail = "the drafts say the same" if same else "the drafts do not say the same"
+    if not math.isnan(agreement.meaning):
+        detail = f"{detail}; cosine of their embeddings {agreement.meaning:.2f}"
+    return Check(name="agreement", passed=same, value=agreement.overlap, detail=detail)
+
+
+def _run(session: Any, features: np.ndarray[Any, np.dtype[np.float32]]) -> list[list[float]]:
+    """Logits [batch, n_targets] of one graph for float32 [batch, n_features]."""
+    found: list[list[float]] = session.run(None, {"features": features})[0].tolist()
     return found

@@ -15,12 +15,14 @@ import pytest
 from router.artifact import load_artifact
 from router.validation.features import PAIR_FEATURES, SINGLE_FEATURES
 from router.validation.validator import Validator
+from tests.tiny_predictor import tiny_table
 from training import fit_validator as module
 from training.draft_rows import DraftRows, group_by_prompt, has_drafts, read_drafts, sample_drafts
+from training.embedder import Embedder
 from training.export_artifact import write_artifact
 from training.export_predictor import pack_arrays
 from training.export_validator import validator_files, validator_golden
-from training.fit_validator import ValidatorFit, fit_validators
+from training.fit_validator import OutOfFold, ValidatorFit, fit_validators
 from training.fit_validator import fit_validator as fit_without
 from training.outcomes import Outcomes, outcomes_from_table
 
@@ -54,7 +56,12 @@ def read(outcomes: Outcomes) -> DraftRows:
     codes = outcomes.prompt_codes
     p = np.array([MODELS[model] for model in outcomes.column("model")])
     return read_drafts(
-        outcomes, groups=codes, folds=codes % 2, p_success=p, p_typical=np.full(len(p), 0.7)
+        outcomes,
+        groups=codes,
+        folds=codes % 2,
+        p_success=p,
+        p_typical=np.full(len(p), 0.7),
+        embed=Embedder(tiny_table()),
     )
 
 
@@ -70,7 +77,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAIRS_PER_SOURCE", 400)
 
 
-def fit(rows: DraftRows) -> tuple[ValidatorFit, list[ValidatorFit], Any, Any]:
+def fit(rows: DraftRows) -> tuple[ValidatorFit, list[ValidatorFit], OutOfFold]:
     return fit_validators(rows, n_folds=2, seed=0, report=lambda _: None)
 
 
@@ -116,11 +123,13 @@ def test_a_sample_keeps_several_models_on_each_prompt() -> None:
 
 
 def test_agreement_is_learned_and_never_counts_against_a_draft(rows: DraftRows) -> None:
-    final, folds, pair_p, right = fit(rows)
+    final, folds, said = fit(rows)
     assert len(folds) == 2
-    assert len(pair_p) == len(right)
-    assert ((pair_p > 0) & (pair_p < 1)).all()
-    assert pair_p[right == 1].mean() > pair_p[right == 0].mean() + 0.1
+    assert len(said.single) == len(rows)
+    assert len(said.pair) == len(said.pair_right)
+    assert ((said.pair > 0) & (said.pair < 1)).all()
+    right = said.pair_right == 1
+    assert said.pair[right].mean() > said.pair[~right].mean() + 0.1
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, len(PAIR_FEATURES)))
     x[:, PAIR_FEATURES.index("same_answer")] = 0.0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from router.cascade import ArtifactJudge, Judge
 from router.predictor import Predictor
-from router.types import Prediction, Query
+from router.types import Embedding, Prediction, Query
 from router.validation.recalibration import Recalibration
 from router.validation.validator import Validator
 
@@ -44,6 +44,12 @@ class Bench(Protocol):
         """The prediction for one prompt and the models of these rows of it."""
         ...
 
+    def prediction_beside(
+        self, query: Query, rows: Sequence[int], texts: Sequence[str]
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        """The same, and the embeddings of some texts, None for an empty one."""
+        ...
+
     def validator(self, row: int) -> Validator:
         """The validator that may judge this row."""
         ...
@@ -71,6 +77,11 @@ class CrossfitBench:
     def prediction(self, query: Query, rows: Sequence[int]) -> Prediction:
         return self._predictor(rows).predict(query)
 
+    def prediction_beside(
+        self, query: Query, rows: Sequence[int], texts: Sequence[str]
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        return self._predictor(rows).predict_beside(query, texts)
+
     def validator(self, row: int) -> Validator:
         if self._unseen:
             return self._crossfit.without[str(self._sources[row])]
@@ -81,7 +92,8 @@ class CrossfitBench:
 
     def _predictor(self, rows: Sequence[int]) -> RecordedPredictor:
         known = {str(self._models[row]): float(self._crossfit.p_success[row]) for row in rows}
-        return RecordedPredictor(known, float(self._crossfit.p_typical[rows[0]]))
+        typical = float(self._crossfit.p_typical[rows[0]])
+        return RecordedPredictor(known, typical, self._crossfit.embedder)
 
 
 class ArtifactBench:
@@ -98,11 +110,19 @@ class ArtifactBench:
         self.weights = validator.recalibration
 
     def prediction(self, query: Query, rows: Sequence[int]) -> Prediction:
-        names: list[Any] = [self._models[row] for row in rows]
-        return self.predictor.predict(query, tuple(dict.fromkeys(map(str, names))))
+        return self.predictor.predict(query, self._names(rows))
+
+    def prediction_beside(
+        self, query: Query, rows: Sequence[int], texts: Sequence[str]
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        return self.predictor.predict_beside(query, texts, self._names(rows))
 
     def validator(self, row: int) -> Validator:
         return self._validator
 
     def judge(self, rows: Sequence[int], weights: Recalibration | None) -> Judge:
         return ArtifactJudge(self.predictor, self._validator, recalibration=weights)
+
+    def _names(self, rows: Sequence[int]) -> tuple[str, ...]:
+        names: list[Any] = [self._models[row] for row in rows]
+        return tuple(dict.fromkeys(map(str, names)))

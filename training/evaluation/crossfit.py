@@ -2,14 +2,15 @@
 
 `<work>/crossfit/` holds `predictions.parquet` (source, prompt_id, model, p_success, p_typical,
 fold, group), `folds.json` ({"folds": [version, ...], "without": {source: version}, "models_root":
-"."}) and one artifact-like folder for each version. A prompt of fold k is judged by validator k.
+"."}), `embedder.npz` (the static table) and one artifact-like folder for each version. A prompt of
+fold k is judged by validator k.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import pandas as pd
 from router.artifact import load_artifact
 from router.domains import GENERAL
 from router.errors import DataError
-from router.types import Prediction, Query
+from router.types import Embedding, Prediction, Query
 from router.validation.validator import Validator
 
+from ..embedder import Embedder
 from ..outcomes import Outcomes
 
 __all__ = ["Crossfit", "RecordedPredictor", "load_crossfit"]
@@ -47,6 +49,7 @@ class Crossfit:
     group: Ints
     validators: tuple[Validator, ...]
     without: Mapping[str, Validator]
+    embedder: Embedder
 
 
 def load_crossfit(work: Path, outcomes: Outcomes) -> Crossfit:
@@ -56,7 +59,8 @@ def load_crossfit(work: Path, outcomes: Outcomes) -> Crossfit:
     """
     folder = work / "crossfit"
     table, index = folder / "predictions.parquet", folder / "folds.json"
-    missing = [path.name for path in (table, index) if not path.is_file()]
+    embedder = folder / "embedder.npz"
+    missing = [path.name for path in (table, index, embedder) if not path.is_file()]
     if missing:
         raise DataError(
             f"{folder} has no {' and no '.join(missing)}: run 'sluice train' with --work {work}, "
@@ -81,13 +85,16 @@ def load_crossfit(work: Path, outcomes: Outcomes) -> Crossfit:
         group=_groups(joined["group"]),
         validators=tuple(_validator(root, version) for version in versions["folds"]),
         without={source: _validator(root, version) for source, version in without.items()},
+        embedder=Embedder.from_file(embedder),
     )
 
 
 class RecordedPredictor:
-    """Recalls what was predicted of one prompt; stands where a predictor would."""
+    """Recalls what was predicted of one prompt; stands where a predictor would. The embeddings
+    have seen no label, so they are made anew."""
 
-    def __init__(self, p_success: Mapping[str, float], p_typical: float) -> None:
+    def __init__(self, p_success: Mapping[str, float], p_typical: float, embed: Embedder) -> None:
+        self._embed = embed
         self._prediction = Prediction(
             domain=GENERAL,
             domain_confidence=1.0,
@@ -103,6 +110,13 @@ class RecordedPredictor:
     def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
         """The recorded prediction, whatever is asked."""
         return self._prediction
+
+    def predict_beside(
+        self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        """The recorded prediction with the query's embedding, and those of the texts."""
+        prediction = replace(self._prediction, embedding=self._embed(query.text))
+        return prediction, [self._embed(text) if text else None for text in texts]
 
 
 def _validator(root: Path, version: str) -> Validator:

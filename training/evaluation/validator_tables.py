@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from router.types import Draft, Query
-from router.validation.features import query_evidence
+from router.validation.features import meaningful, query_evidence
 
 from ..bootstrap import Interval, group_bootstrap
 from ..draft_rows import has_drafts
@@ -201,8 +201,10 @@ def _p(bench: Bench, texts: _Texts, rows: tuple[int, ...], *, logprobs: bool = T
     """P(the first row's draft is right), the other rows' drafts known."""
     query = texts.query(rows[0])
     drafts = [texts.draft(row, logprobs=logprobs) for row in rows]
-    prediction = bench.prediction(query, rows)
-    judged = bench.validator(rows[0]).judge(query_evidence(query), drafts, prediction)
+    prediction, embeddings = bench.prediction_beside(query, rows, list(map(meaningful, drafts)))
+    judged = bench.validator(rows[0]).judge(
+        query_evidence(query), drafts, prediction, embeddings=embeddings
+    )
     return judged.p_drafts[0]
 
 

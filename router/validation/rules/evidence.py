@@ -16,8 +16,8 @@ from .structured import StructureFinding, check_json, check_tool_calls
 
 __all__ = ["HEAD_CHARS", "RULE_FEATURES", "TAIL_CHARS", "RuleEvidence", "inspect_draft"]
 
-HEAD_CHARS = 4000  # read from the start of a draft
-TAIL_CHARS = 2000  # and from its end; what lies between is not read
+HEAD_CHARS = 1500  # read from the start of a draft
+TAIL_CHARS = 1000  # and from its end; what lies between is not read
 _FENCE_REACH = 200_000  # characters in which code fences are counted
 _TRUNCATED = frozenset({"length", "max_tokens", "MAX_TOKENS", "model_length"})
 _FILTERED = frozenset({"content_filter", "content-filter", "SAFETY", "refusal"})

@@ -10,18 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.types import Draft, Query
-from router.validation.agreement import compare_answers
 from router.validation.features import (
     PAIR_FEATURES,
     SINGLE_FEATURES,
     DraftEvidence,
+    compare_drafts,
     draft_evidence,
     logit,
     logprob_statistic,
     pair_features,
     query_evidence,
 )
+from router.validation.phrases import PhraseWeights
 
+PHRASES = PhraseWeights({"however": -2.0, "so the": 0.5, "answer": 0.1})
 SUM = "Janet has 3 apples and buys 4 more. How many has she?"
 CHOICE = "Which gas do plants take in?\nA) oxygen\nB) carbon dioxide"
 
@@ -33,12 +35,12 @@ def evidence(query: str, text: str, **draft: object) -> DraftEvidence:
         Draft(text=text, **draft),  # type: ignore[arg-type]
         p_success=0.7,
         p_typical=0.6,
+        phrases=PHRASES,
     )
 
 
 def pair(one: DraftEvidence, two: DraftEvidence) -> np.ndarray:
-    agreement = compare_answers(one.answer, two.answer)
-    return pair_features(one, two, agreement, single=0.8, peer_single=0.4)
+    return pair_features(one, two, compare_drafts(one, two), single=0.8, peer_single=0.4)
 
 
 def test_names_are_distinct_and_vectors_are_as_long() -> None:
@@ -75,9 +77,37 @@ def test_formats_of_one_answer_give_the_same_reading() -> None:
 
 def test_what_was_not_predicted_is_missing_and_not_invented() -> None:
     asked = query_evidence(Query.from_prompt(SUM))
-    read = draft_evidence(asked, Draft(text="7"), p_success=math.nan, p_typical=math.nan)
+    read = draft_evidence(
+        asked, Draft(text="7"), p_success=math.nan, p_typical=math.nan, phrases=PHRASES
+    )
     assert math.isnan(read.value("p_success_logit"))
+    assert math.isnan(read.value("relevance"))
+    assert read.embedding is None
     assert math.isnan(read.logprob)
+
+
+def test_words_and_meaning_are_evidence() -> None:
+    asked = query_evidence(Query.from_prompt(SUM))
+    north, east = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
+
+    def read(text: str, embedding: np.ndarray) -> DraftEvidence:
+        return draft_evidence(
+            asked,
+            Draft(text=text),
+            p_success=0.7,
+            p_typical=0.6,
+            phrases=PHRASES,
+            query_embedding=north,
+            embedding=embedding,
+        )
+
+    sure, unsure = read("So the answer is 7.", north), read("However, the answer is 8.", east)
+    assert sure.value("phrases") > 0.0 > unsure.value("phrases")
+    assert sure.value("relevance") == 1.0
+    assert unsure.value("relevance") == 0.0
+    found = pair(sure, unsure)
+    assert found[PAIR_FEATURES.index("meaning")] == 0.0
+    assert found[PAIR_FEATURES.index("peer_phrases")] == np.float32(unsure.value("phrases"))
 
 
 def test_the_log_probability_statistic() -> None:

@@ -44,10 +44,15 @@ def test_every_head_takes_its_inputs_and_gives_a_probability(
         "pair": pair_inputs(logit, logprob, peer, same=same),
         "verifier": verifier_inputs(logit, logprob, peer, same=same),
     }
-    assert set(given_inputs) == set(HEADS)
+    assert set(given_inputs) == {"single", "pair", "verifier"}
     for head, inputs in given_inputs.items():
         assert len(inputs) == len(HEADS[head])
         assert 0.0 <= UNCHANGED.apply(head, inputs) <= 1.0
+
+
+def test_the_shipped_corrections_correct_nothing() -> None:
+    for head in ("gain_first", "gain_later"):
+        assert UNCHANGED.weigh(head, (3.0,) * len(HEADS[head])) == 0.0
 
 
 @pytest.mark.parametrize("same", [True, False])

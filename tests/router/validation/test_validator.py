@@ -144,7 +144,9 @@ def test_any_number_of_drafts_is_judged(validator: Validator, n: int) -> None:
     assert len(judged.p_drafts) == len(judged.agreements) == len(judged.evidence) == n
     assert all(0.0 <= p <= 1.0 for p in judged.p_drafts)
     assert all((one is None) == (n == 1) for one in judged.agreements)
-    assert 0.0 <= validator.p_verifier(asked, judged, prediction(), "large") <= 1.0
+    p_verifier, correction = validator.weigh_verifier(asked, judged, prediction(), "large")
+    assert 0.0 <= p_verifier <= 1.0
+    assert correction == 0.0  # the shipped weights correct nothing
 
 
 def test_the_order_of_drafts_does_not_matter(validator: Validator) -> None:
@@ -152,7 +154,9 @@ def test_the_order_of_drafts_does_not_matter(validator: Validator) -> None:
     forth = validator.judge(asked, [RIGHT, SAME, OTHER], prediction())
     back = validator.judge(asked, [OTHER, SAME, RIGHT], prediction())
     assert forth.p_drafts == pytest.approx(back.p_drafts[::-1], abs=1e-6)
-    verifier = [validator.p_verifier(asked, one, prediction(), "large") for one in (forth, back)]
+    verifier = [
+        validator.weigh_verifier(asked, one, prediction(), "large")[0] for one in (forth, back)
+    ]
     assert verifier[0] == pytest.approx(verifier[1], abs=1e-6)
 
 
@@ -168,7 +172,7 @@ def test_other_weights_are_used_where_they_are_given(validator: Validator) -> No
     asked = query_evidence(QUERY)
     judged = validator.judge(asked, [RIGHT, OTHER], prediction(), recalibration=zero)
     assert judged.p_drafts == (0.5, 0.5)
-    p = validator.p_verifier(asked, judged, prediction(), "large", recalibration=zero)
+    p, _ = validator.weigh_verifier(asked, judged, prediction(), "large", recalibration=zero)
     assert p == 0.5
 
 
@@ -197,3 +201,31 @@ def test_an_artifact_without_a_validator_says_what_is_missing(tmp_path: Path) ->
     version = write_artifact(tmp_path, files, {}, CREATED)
     with pytest.raises(ArtifactMissingError, match=r"validator\.json"):
         Validator(load_artifact(tmp_path, version))
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("I'm sorry, but I can't help with that.", 0.1),
+        ("3 + 4 = 8, so the answer is 8.", 0.25),
+    ],
+)
+def test_what_the_rules_do_not_believe_is_not_accepted(
+    validator: Validator, text: str, most: float
+) -> None:
+    draft = Draft(text=text, model="small")
+    verdict = validator.validate(QUERY, draft, prediction=prediction(0.99))
+    assert verdict.p_acceptable <= most + 1e-6
+    assert not verdict.accept
+    sure = Draft(text=text, model="small", logprobs=(-1e-6,))
+    assert validator.validate(QUERY, sure, prediction=prediction(0.99)).p_acceptable <= most + 1e-6
+    asked = query_evidence(QUERY)
+    assert validator.judge(asked, [draft], prediction(0.99)).p_drafts[0] <= most + 1e-6
+
+
+def test_agreement_may_overrule_a_sum_that_seems_wrong(validator: Validator) -> None:
+    odd = Draft(text="3 + 4 = 8, I mean 7.\n#### 7", model="small")
+    alone = validator.validate(QUERY, odd, prediction=prediction())
+    beside = validator.validate(QUERY, odd, prediction=prediction(), peers=[SAME])
+    assert alone.p_acceptable <= 0.25 + 1e-6
+    assert beside.p_acceptable >= alone.p_acceptable
