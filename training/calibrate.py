@@ -23,13 +23,18 @@ from router.validation.validator import Validator
 
 from .evaluation.bench import ArtifactBench
 from .evaluation.benchmarks import line_for_chain
-from .evaluation.evidence import Candidate, gather_evidence, head_data, with_weights
+from .evaluation.evidence import (
+    Candidate,
+    cross_recalibrated,
+    gain_error,
+    gather_evidence,
+    recalibrated,
+)
 from .evaluation.lookups import known_prices, prompt_groups
 from .evaluation.reporting import Reporter, open_reporter
 from .fit_policy import certify, expectations
 from .outcomes import Outcomes, read_outcomes
 from .policy_search import pick_cheapest, propose, simulate
-from .recalibrate import fit_recalibration
 from .replay import Stages
 from .report import Report, Section, Table, write_report
 from .splits import split_groups
@@ -37,7 +42,7 @@ from .splits import split_groups
 __all__ = ["run"]
 
 _FIT_SHARE: Final = 0.4
-_STRENGTH: Final = 20.0
+_STRENGTH: Final = 40.0
 _FEWEST: Final = 60
 
 
@@ -90,14 +95,16 @@ def _evidence(
     groups = prompt_groups(outcomes)
     bench = ArtifactBench(predictor, Validator(loaded), outcomes, groups)
     prices = known_prices(outcomes, predictor)
-    unpriced = [name for name in chain if name not in prices]
+    line = line_for_chain(chain, outcomes, prices, sources=sources)
+    costed = ~np.isnan(outcomes.column("cost_usd").astype(np.float64))
+    named = outcomes.column("model").astype(str)
+    unpriced = [name for name in chain if name not in prices and not costed[named == name].all()]
     if unpriced:
         raise UsageError(
             f"no price is known for {', '.join(unpriced)}; a policy minimises cost: add cost_usd "
             "to the outcomes or use names that 'sluice models list' knows",
             param="chain",
         )
-    line = line_for_chain(chain, outcomes, prices, sources=sources)
     found = gather_evidence(line, outcomes, bench, progress=reporter.bar("replay"))
     return list(found.candidates), bench.weights
 
@@ -119,13 +126,17 @@ def _choose(
         )
     side = split_groups(group, {"fit": _FIT_SHARE, "certify": 1.0 - _FIT_SHARE}, seed)
     fit_rows, certify_rows = side == "fit", np.flatnonzero(side == "certify")
+    rows = np.flatnonzero(fit_rows)
     best: tuple[float, Candidate, Any] | None = None
     for candidate in candidates:
-        weights = fit_recalibration(head_data(candidate, fit_rows), prior=prior, strength=_STRENGTH)
-        refitted = with_weights(candidate, weights)
-        cost = _point_cost(_rows(refitted.stages, np.flatnonzero(fit_rows)), target)
+        cross = cross_recalibrated(candidate, fit_rows, prior=prior, strength=_STRENGTH, seed=seed)
+        refit = gain_error(cross, fit_rows) < gain_error(candidate, fit_rows)
+        cost = _point_cost(_rows((cross if refit else candidate).stages, rows), target)
         if best is None or cost < best[0]:
-            best = (cost, refitted, weights)
+            fitted = (candidate, prior)
+            if refit:
+                fitted = recalibrated(candidate, fit_rows, prior=prior, strength=_STRENGTH)
+            best = (cost, *fitted)
     assert best is not None
     _, chosen, weights = best
     stages = _rows(chosen.stages, certify_rows)

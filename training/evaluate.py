@@ -20,6 +20,7 @@ from router.errors import ArtifactError, DataError, UsageError
 from router.predictor import Predictor
 from router.validation.validator import Validator
 
+from .aliases import read_aliases
 from .domain_texts import DomainTexts, read_domain_texts
 from .evaluation.bench import ArtifactBench, Bench, CrossfitBench
 from .evaluation.benchmarks import Line, Prices, benchmark_lines, find_lines, line_for_chain
@@ -53,6 +54,7 @@ class _Judging:
     crossfit: Crossfit | None
     predictor: Predictor | None
     told: str
+    work: Path | None = None  # where `sluice train` left what crossfit is made of
 
 
 def run(
@@ -96,7 +98,7 @@ def run(
             reporter=reporter,
         )
         (report / "figures").mkdir(parents=True, exist_ok=True)
-        _measure(done, outcomes, judging, chain, sources, _domain_texts(data))
+        _measure(done, outcomes, judging, chain, sources, _domain_texts(data), _aliases(data))
         index = write_report(_report(done, outcomes, judging), report)
         (report / "headline.json").write_text(
             json.dumps(done.headline, indent=1) + "\n", encoding="utf-8"
@@ -116,6 +118,7 @@ def _measure(
     chain: Sequence[str],
     sources: Sequence[str],
     texts: DomainTexts | None,
+    aliases: dict[str, str],
 ) -> None:
     lines = _lines(outcomes, judging.predictor, chain, sources)
     evidence = []
@@ -132,7 +135,7 @@ def _measure(
     policy_sections(done, evidence, judging.bench, judging.predictor)
     validation_section(done, outcomes, judging.bench, evidence, judging.crossfit)
     if judging.crossfit is not None:
-        success_section(done, outcomes, judging.crossfit)
+        success_section(done, outcomes, judging.crossfit, aliases=aliases, cache=judging.work)
     if judging.predictor is not None:
         domain_section(done, outcomes, judging.predictor, texts)
 
@@ -154,6 +157,7 @@ def _judging(
             crossfit=crossfit,
             predictor=_predictor(models_root),
             told=f"judged out of fold by {folder / 'crossfit'}",
+            work=folder,
         )
     loaded = load_artifact(models_root, artifact)
     predictor = Predictor(loaded)
@@ -211,6 +215,14 @@ def _domain_texts(data: Sequence[Path]) -> DomainTexts | None:
     return None
 
 
+def _aliases(data: Sequence[Path]) -> dict[str, str]:
+    for folder in data:
+        path = folder / "model_aliases.json"
+        if folder.is_dir() and path.is_file():
+            return dict(read_aliases(path))
+    return {}
+
+
 def _report(done: Measured, outcomes: Outcomes, judging: _Judging) -> Report:
     n = f"{len(outcomes):,} outcomes of {outcomes.n_prompts:,} prompts"
     summary = (
@@ -238,6 +250,7 @@ def _summarise(done: Measured, reporter: Reporter) -> None:
         name = f"{row['line']} at {row['target']:.2f}"
         reporter.say(f"{name}: saves {saved:.1%}, retention {kept:.4f}{bar}")
     for row in done.headline.get("routellm", []):
-        reporter.say(f"{row['source']}: APGR {row['APGR'][0]:.3f} (bar {row['bar']:.2f})")
+        told = f"{row['source']}, trained on {row['trained on']}"
+        reporter.say(f"{told}: APGR {row['APGR'][0]:.3f} (bar {row['bar']:.2f})")
     for row in done.headline.get("domains", []):
         reporter.say(f"domains, {row['texts']}: macro-F1 {row['macro-F1'][0]:.3f}")

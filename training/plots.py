@@ -18,7 +18,13 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+    StrMethodFormatter,
+)
 
 from router.errors import UsageError
 
@@ -104,7 +110,9 @@ def cost_quality_curve(
         axes.set(title=title, ylabel="Retention")
         axes.set_xlabel("Saving against always asking the verifier")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        # Whole steps: a tick at 97.5% would read 98% beside the line of the target.
+        axes.yaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(visible=True)
         place_column(axes, ends)
         place_labels(axes, labels)

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from router.errors import UsageError
 from router.validation.recalibration import HEADS, Recalibration
 
-__all__ = ["HeadData", "fit_recalibration"]
+__all__ = ["HeadData", "fit_correction", "fit_recalibration"]
 
 Floats = npt.NDArray[np.float64]
 _NEWTON_STEPS = 25
 _SETTLED = 1e-7
+_STILL = 1e-9  # spread of an input that does not vary
+_CORRECTIONS = ("gain_first", "gain_later")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,9 @@ def fit_recalibration(
 ) -> Recalibration:
     """The weights that maximise likelihood - strength / 2 * |w - prior|^2, head by head.
 
-    A head without data keeps its prior. `strength` is in units of squared logits: an input that
-    varies by about one moves freely once the outcomes are a multiple of it.
+    A head without data keeps its prior, as the corrections do (`fit_correction`). `strength` is in
+    units of squared logits: an input that varies by about one moves freely once the outcomes are a
+    multiple of it.
     """
     if not strength > 0:
         raise UsageError(f"strength is {strength}, expected above 0", param="strength")
@@ -48,8 +51,26 @@ def fit_recalibration(
         if head in data and len(data[head].correct)
         else getattr(prior, head)
         for head in HEADS
+        if head not in _CORRECTIONS
     }
-    return Recalibration(**fitted)
+    kept = {head: getattr(prior, head) for head in _CORRECTIONS}
+    return Recalibration(**fitted, **kept)
+
+
+def fit_correction(inputs: Floats, missed: Floats, *, strength: float) -> tuple[float, ...]:
+    """Weights of a linear correction: ridge regression of `missed`, float64 [n], on `inputs`
+    [n, n_inputs], of which those that do not vary weigh nothing. The first input is the intercept
+    and is not shrunk."""
+    spread = inputs.std(axis=0)
+    varies = spread > _STILL
+    centre = inputs.mean(axis=0)
+    x = (inputs[:, varies] - centre[varies]) / spread[varies]
+    middle = float(missed.mean())
+    gram = x.T @ x + strength * np.eye(x.shape[1])
+    slopes = np.zeros(inputs.shape[1])
+    slopes[varies] = np.linalg.solve(gram, x.T @ (missed - middle)) / spread[varies]
+    slopes[0] = middle - float(centre @ slopes)
+    return tuple(float(value) for value in slopes)
 
 
 def _fit(data: HeadData, prior: Floats, strength: float) -> tuple[float, ...]:

@@ -16,11 +16,15 @@ import pytest
 from router.cascade import Judge
 from router.errors import DataError, UsageError
 from router.policy import Assessment
-from router.types import Draft, Prediction, Query
-from router.validation.escalation import ESCALATION_FEATURES
+from router.types import Draft, Embedding, Prediction, Query
+from router.validation.escalation import ESCALATION_FEATURES, TARGETS
 from router.validation.features import PAIR_FEATURES, SINGLE_FEATURES
+from router.validation.phrases import PhraseWeights
 from router.validation.recalibration import UNCHANGED, Recalibration
 from router.validation.validator import Validator
+from tests.made_up_outcomes import ACCURACY, COST_USD, MODELS, N, made_up
+from tests.tiny_predictor import tiny_table
+from training.embedder import Embedder, save_table
 from training.evaluate import run
 from training.evaluation.bench import CrossfitBench
 from training.evaluation.benchmarks import find_lines, line_for_chain
@@ -36,34 +40,6 @@ from training.fit_validator import ValidatorFit
 from training.outcomes import Outcomes, outcomes_from_table
 from training.recalibrate import HeadData, fit_recalibration
 
-MODELS = ("tiny", "small", "big")
-ACCURACY = {"tiny": 0.8, "small": 0.82, "big": 0.95}
-COST_USD = {"tiny": 0.001, "small": 0.002, "big": 0.03}
-N = 240
-
-
-def made_up(n: int = N, *, source: str = "sums", models: Sequence[str] = MODELS) -> pa.Table:
-    """Sums: models are right at random, and wrong each in its own way."""
-    generator = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    for i in range(n):
-        a, b = (int(x) for x in generator.integers(10, 99, 2))
-        for j, model in enumerate(models):
-            correct = bool(generator.random() < ACCURACY.get(model, 0.5))
-            found = a + b if correct else a + b + 1 + j
-            rows.append(
-                {
-                    "source": source,
-                    "prompt_id": f"q{i}",
-                    "prompt": f"Case {i}: what is {a} + {b}?",
-                    "model": model,
-                    "response": f"{a} + {b} = {found}. The answer is {found}.",
-                    "correct": correct,
-                    "cost_usd": COST_USD.get(model, 0.01),
-                }
-            )
-    return pa.Table.from_pylist(rows)
-
 
 def tiny_fit(seed: int) -> ValidatorFit:
     """Boosters of a few leaves on noise, which is enough to run every graph."""
@@ -78,7 +54,12 @@ def tiny_fit(seed: int) -> ValidatorFit:
         y = (x[:, 5] + generator.normal(size=300) > 0).astype(float)
         settings = {"objective": "binary", "num_leaves": 4, "verbose": -1, "num_threads": 1}
         found[name] = lgb.train(settings, lgb.Dataset(x, y), num_boost_round=3)
-    return ValidatorFit(**found)
+    return ValidatorFit(
+        phrases=PhraseWeights({"answer is": 0.3}),
+        single=found["single"],
+        pair=found["pair"],
+        escalation=(found["escalation"],) * len(TARGETS),
+    )
 
 
 def write_crossfit(work: Path, table: pa.Table) -> None:
@@ -92,6 +73,7 @@ def write_crossfit(work: Path, table: pa.Table) -> None:
     ]
     index = {"folds": versions, "without": {"sums": versions[0]}, "models_root": "."}
     (folder / "folds.json").write_text(json.dumps(index))
+    save_table(tiny_table(), folder / "embedder.npz")
     prompts = [int(name[1:]) for name in table.column("prompt_id").to_pylist()]
     columns = {name: table.column(name) for name in ("source", "prompt_id", "model")}
     columns["p_success"] = pa.array([ACCURACY[m] for m in table.column("model").to_pylist()])
@@ -129,7 +111,13 @@ class KnowingBench:
         self.usable = np.ones(len(outcomes), dtype=bool)
 
     def prediction(self, query: Query, rows: Sequence[int]) -> Prediction:
-        return RecordedPredictor(self._right(rows), 0.5).predict(query)
+        return self.prediction_beside(query, rows, ())[0]
+
+    def prediction_beside(
+        self, query: Query, rows: Sequence[int], texts: Sequence[str]
+    ) -> tuple[Prediction, list[Embedding | None]]:
+        known = RecordedPredictor(self._right(rows), 0.5, Embedder(tiny_table()))
+        return known.predict_beside(query, texts)
 
     def validator(self, row: int) -> Validator:
         raise NotImplementedError

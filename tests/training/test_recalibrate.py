@@ -9,7 +9,7 @@ import pytest
 
 from router.errors import UsageError
 from router.validation.recalibration import HEADS, UNCHANGED
-from training.recalibrate import HeadData, fit_recalibration
+from training.recalibrate import HeadData, fit_correction, fit_recalibration
 
 
 def single(n: int, *, slope: float = 1.0, shift: float = 0.0, seed: int = 0) -> HeadData:
@@ -75,3 +75,17 @@ def test_a_prior_without_strength_is_refused(strength: float) -> None:
 def test_unknown_heads_are_named() -> None:
     with pytest.raises(UsageError, match="doubles"):
         fit_recalibration({"doubles": single(5)}, prior=UNCHANGED, strength=1.0)
+
+
+def test_a_correction_learns_what_the_gain_missed() -> None:
+    rng = np.random.default_rng(0)
+    x = np.c_[np.ones(3000), rng.normal(2.0, 3.0, (3000, 2)), np.full(3000, 5.0)]
+    missed = 0.1 + 0.05 * x[:, 1] + rng.normal(0.0, 0.1, 3000)
+    found = np.array(fit_correction(x, missed, strength=1.0))
+    assert found[1] == pytest.approx(0.05, abs=0.005)
+    assert found[2] == pytest.approx(0.0, abs=0.005)
+    assert found[3] == 0.0  # an input that never varied
+    np.testing.assert_allclose((x @ found).mean(), missed.mean(), atol=1e-9)
+    held = np.array(fit_correction(x, missed, strength=1e9))
+    np.testing.assert_allclose(held[1:], 0.0, atol=1e-4)
+    np.testing.assert_allclose(x @ held, missed.mean(), atol=1e-3)  # the mean is not shrunk

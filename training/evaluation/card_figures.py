@@ -10,8 +10,9 @@ __all__ = ["card_figures"]
 _COLUMNS = {
     "policy": (
         "Policies, cross-fitted: mean over half/half splits, read on the half not chosen on",
-        ("line", "n", "target", "retention", "saving", "bar", "met", "certified retention",
-         "certified saving", "agreement retention", "agreement saving"),
+        ("line", "n", "target", "retention", "saving", "bar", "met", "shipped retention",
+         "shipped saving", "certified retention", "certified saving", "agreement retention",
+         "agreement saving"),
     ),
     "pooled": (
         "One policy for all sets",
@@ -35,12 +36,19 @@ _COLUMNS = {
     ),
     "routellm": (
         "Success from the prompt alone: Mixtral-8x7B against GPT-4-1106, the authors' labels",
-        ("source", "n", "APGR", "bar", "met", "published best", "CPT50", "CPT80"),
+        ("source", "trained on", "n", "APGR", "bar", "met", "published best", "CPT50", "CPT80"),
     ),
-    "domains": ("Domains", ("texts", "n", "macro-F1", "keyword rules", "bar", "met")),
+    "domains": ("Domains", ("texts", "n", "macro-F1", "bar", "met", "ECE", "keyword rules")),
 }  # fmt: skip
 _SHARES = frozenset(
-    {"saving", "certified saving", "agreement saving", "own saving", "below target"}
+    {
+        "saving",
+        "shipped saving",
+        "certified saving",
+        "agreement saving",
+        "own saving",
+        "below target",
+    }
 )
 
 

@@ -33,7 +33,6 @@ __all__ = [
     "half_masks",
     "propose_few",
     "read_off",
-    "saving_at",
     "sum_by_split",
 ]
 
@@ -186,31 +185,6 @@ def read_off(sums: Sums, policy: Ints) -> Chosen:
         retention=np.where(none, 1.0, retention),
         saving=np.where(none, 0.0, saving),
     )
-
-
-def saving_at(sums: Sums, target: float, *, share: float = 1.0) -> float:
-    """Mean saving on the test side where the mean retention there is `target`.
-
-    Read off the held-out curve: what aims a little above and below the target come to, joined by
-    straight lines. NaN where the curve does not reach the target.
-    """
-    aims = target + np.concatenate([np.arange(-0.02, 0.0101, 0.0025), [0.015, 0.02, 0.03, 0.05]])
-    found = [choose_point(sums, float(aim), share=share) for aim in aims]
-    points = sorted((float(c.retention.mean()), float(c.saving.mean())) for c in found)
-    above = [point for point in points if point[0] >= target]
-    below = [point for point in points if point[0] < target]
-    if not above:
-        return float("nan")
-    best = max(above, key=lambda point: point[1])
-    if not below:
-        return best[1]
-    step = [
-        lower[1] + (upper[1] - lower[1]) * (target - lower[0]) / (upper[0] - lower[0])
-        for upper in above
-        for lower in below
-        if abs(upper[0] - lower[0]) < 0.01
-    ]
-    return max([best[1], *step])
 
 
 def frontier(sums: Sums, *, most: int = 80) -> Ints:

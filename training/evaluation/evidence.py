@@ -17,7 +17,7 @@ from router.errors import DataError
 from router.validation.recalibration import Recalibration
 
 from ..outcomes import Outcomes
-from ..recalibrate import HeadData
+from ..recalibrate import HeadData, fit_correction, fit_recalibration
 from ..replay import ReplaySet, Stages, collect_stages, replay_set
 from .bench import Bench
 from .benchmarks import Line
@@ -25,8 +25,11 @@ from .benchmarks import Line
 __all__ = [
     "Candidate",
     "Evidence",
+    "cross_recalibrated",
+    "gain_error",
     "gather_evidence",
     "head_data",
+    "recalibrated",
     "take",
     "with_weights",
 ]
@@ -41,19 +44,22 @@ class RecordingWeights(Recalibration):
 
     seen: list[tuple[str, tuple[float, ...]]] = field(default_factory=list, compare=False)
 
-    def apply(self, head: str, inputs: tuple[float, ...]) -> float:
+    def weigh(self, head: str, inputs: tuple[float, ...]) -> float:
         self.seen.append((head, inputs))
-        return super().apply(head, inputs)
+        return super().weigh(head, inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """What the recalibration layer saw after `made` drafts: drafts float64 [n, made, n_inputs] and
-    verifier [n, n_inputs]; `head` is that of the drafts."""
+    """What the recalibration layer saw after `made` drafts: drafts float64 [n, made, n_inputs],
+    verifier [n, n_inputs], correction [n, n_inputs]; `head` is that of the drafts, `correcting`
+    that of the correction."""
 
     head: str
     drafts: Floats
     verifier: Floats
+    correcting: str
+    correction: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +136,8 @@ def with_weights(candidate: Candidate, weights: Recalibration) -> Candidate:
     for k, inputs in enumerate(candidate.inputs):
         p_drafts = _sigmoid(inputs.drafts @ np.array(getattr(weights, inputs.head)))
         p_verifier = _sigmoid(inputs.verifier @ np.array(weights.verifier))
-        gain[:, k + 1] = p_verifier - p_drafts.max(axis=1)
+        correction = inputs.correction @ np.array(getattr(weights, inputs.correcting))
+        gain[:, k + 1] = p_verifier - p_drafts.max(axis=1) + correction
         best = p_drafts.argmax(axis=1)
         accepted[:, k] = candidate.data.correct[np.arange(len(best)), best]
     return replace(candidate, stages=replace(stages, gain=gain, accepted=accepted))
@@ -152,6 +159,65 @@ def head_data(candidate: Candidate, side: npt.NDArray[np.bool_]) -> dict[str, He
         for head, parts in found.items()
         if parts
     }
+
+
+def recalibrated(
+    candidate: Candidate, side: npt.NDArray[np.bool_], *, prior: Recalibration, strength: float
+) -> tuple[Candidate, Recalibration]:
+    """The candidate under weights fitted to the labels of one side, and those weights.
+
+    First the probabilities are refitted, each head by itself; then, stage by stage, a correction
+    of the gain to what escalating was really worth.
+    """
+    weights = fit_recalibration(head_data(candidate, side), prior=prior, strength=strength)
+    plain = with_weights(candidate, weights)
+    corrections: dict[str, list[tuple[Floats, Floats]]] = {}
+    for k, inputs in enumerate(candidate.inputs):
+        worth = plain.stages.verifier - plain.stages.accepted[:, k]
+        missed = (worth - plain.stages.gain[:, k + 1])[side]
+        corrections.setdefault(inputs.correcting, []).append((inputs.correction[side], missed))
+    for head, parts in corrections.items():
+        found = fit_correction(
+            np.concatenate([x for x, _ in parts]),
+            np.concatenate([y for _, y in parts]),
+            strength=strength,
+        )
+        weights = replace(weights, **{head: found})
+    return with_weights(candidate, weights), weights
+
+
+def cross_recalibrated(
+    candidate: Candidate,
+    side: npt.NDArray[np.bool_],
+    *,
+    prior: Recalibration,
+    strength: float,
+    seed: int,
+) -> Candidate:
+    """The candidate as a deployment sees it that has the labels of one side.
+
+    The other side's prompts are judged under weights fitted to all of this side, and this side's
+    by weights fitted to the half of it that they are not in, so that thresholds chosen on this
+    side are not flattered by a fit to the same labels.
+    """
+    groups, codes = np.unique(candidate.data.group, return_inverse=True)
+    half = (np.random.default_rng(seed).permutation(len(groups)) % 2)[codes]
+    final, _ = recalibrated(candidate, side, prior=prior, strength=strength)
+    gain, accepted = final.stages.gain.copy(), final.stages.accepted.copy()
+    for number in (0, 1):
+        fitted, _ = recalibrated(candidate, side & (half != number), prior=prior, strength=strength)
+        own = side & (half == number)
+        gain[own] = fitted.stages.gain[own]
+        accepted[own] = fitted.stages.accepted[own]
+    return replace(candidate, stages=replace(final.stages, gain=gain, accepted=accepted))
+
+
+def gain_error(candidate: Candidate, side: npt.NDArray[np.bool_]) -> float:
+    """Mean square of what escalating was really worth minus the gain, over one side's prompts and
+    all stages with drafts."""
+    stages = candidate.stages
+    worth = stages.verifier[:, None] - stages.accepted
+    return float(np.square((worth - stages.gain[:, 1:])[side]).mean())
 
 
 def _same_prompts(sets: Sequence[ReplaySet], part: Outcomes, line: Line) -> list[ReplaySet]:
@@ -206,9 +272,11 @@ def _inputs(recorders: Sequence[RecordingWeights], n_drafters: int) -> tuple[Sta
                 head=recorders[0].seen[start][0],
                 drafts=np.array(drafts, dtype=np.float64),
                 verifier=np.array([one.seen[start + made][1] for one in recorders]),
+                correcting=recorders[0].seen[start + made + 1][0],
+                correction=np.array([one.seen[start + made + 1][1] for one in recorders]),
             )
         )
-        start += made + 1
+        start += made + 2
     return tuple(stages)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..plots import Mark, cost_quality_curve, histogram_with_target, reliability_diagram
 from ..report import Figure
 from .choosing import Masks, Sums, choose_point
-from .policy_tables import SHARE, LineResult
+from .line_results import LineResult, counted_share
 from .rivals import figures, fixed_rules, rival_sums
 from .validator_tables import JudgedPairs
 
@@ -24,7 +24,7 @@ _AIMS = np.concatenate([np.linspace(0.85, 0.95, 6), np.linspace(0.955, 1.01, 23)
 def draw_curve(folder: Path, line: LineResult, masks: Masks) -> Figure:
     """Held-out retention over saving, the policy and its rivals; aims chosen on the other side."""
     evidence = line.evidence
-    curves = {"Sluice": _curve(line.sums, share=SHARE)}
+    curves = {"Sluice": _curve(line.sums, share=counted_share(line.evidence))}
     for name, sums in rival_sums(evidence, masks).items():
         curves[name] = _curve(sums, share=1.0)
     points = {}

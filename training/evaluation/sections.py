@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,18 @@ from ..domain_texts import DomainTexts
 from ..outcomes import Outcomes
 from ..report import Section, Table
 from .bench import Bench, CrossfitBench
+from .calibration_tables import calibration_tables
 from .choosing import half_masks
 from .crossfit import Crossfit
 from .domain_tables import domain_tables
 from .evidence import Evidence
 from .figures import draw_curve, draw_guarantee, draw_reliability
-from .policy_tables import (
-    LineResult,
-    choice_table,
-    measure_line,
-    policy_table,
-    pooled_table,
-    rival_table,
-)
+from .line_results import LineResult, measure_line
+from .policy_tables import choice_table, policy_table, pooled_table, rival_table
 from .reporting import Reporter
 from .risk import choose_certified, half_level
-from .success_tables import calibration_table, pair_router_table, success_table
+from .success_experiments import new_model_tables, run_experiments
+from .success_tables import pair_router_table, success_table
 from .validator_tables import judge_pairs, logprob_table, pair_table, validation_table
 
 __all__ = [
@@ -51,15 +47,16 @@ class Effort:
     """How much is sampled."""
 
     n_splits: int = 100
-    n_refits: int = 20
+    n_refits: int = 50
     n_guarantee: int = 500
     steps: int = 12
     pairs: int = 4_000
+    experiments: bool = True  # those that take fits of the success head
 
     @classmethod
     def quick(cls) -> Effort:
         """Enough to see whether it works."""
-        return cls(n_splits=20, n_refits=0, n_guarantee=60, steps=6, pairs=400)
+        return cls(n_splits=20, n_refits=0, n_guarantee=60, steps=6, pairs=400, experiments=False)
 
 
 @dataclass
@@ -184,12 +181,33 @@ def validation_section(
     done.headline.update({table.name: as_records(table) for table in tables})
 
 
-def success_section(done: Measured, outcomes: Outcomes, crossfit: Crossfit) -> None:
-    """What the prompt alone tells of each model's chance."""
-    p, group = crossfit.p_success, crossfit.group
-    calibration, summary = calibration_table(outcomes, p)
-    tables = [success_table(outcomes, p, group, seed=done.seed), calibration]
-    routed = pair_router_table(outcomes, p, group, seed=done.seed)
+def success_section(
+    done: Measured,
+    outcomes: Outcomes,
+    crossfit: Crossfit,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+) -> None:
+    """What the prompt alone tells of each model's chance.
+
+    `aliases`: any name of a model to its canonical one, so that a model left out is left out by
+    all its names. `cache`: the work folder of `sluice train`.
+    """
+    p, group, seed = crossfit.p_success, crossfit.group, done.seed
+    calibration, summary = calibration_tables(outcomes, p, seed=seed)
+    tables = [success_table(outcomes, p, group, seed=seed), *calibration]
+    judges = {"repaired labels, as ships": p}
+    if done.effort.experiments:
+        found = run_experiments(
+            outcomes, p, crossfit.fold, aliases=aliases or {}, cache=cache, say=done.reporter.say
+        )
+        if found.p_authors is not None:
+            judges["the authors' labels"] = found.p_authors
+        for table in new_model_tables(found.new_models):
+            tables.append(table)
+            done.headline[table.name] = as_records(table)
+    routed = pair_router_table(outcomes, judges, group, seed=seed)
     if routed is not None:
         tables.append(routed)
         done.headline["routellm"] = as_records(routed)
