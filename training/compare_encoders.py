@@ -21,10 +21,11 @@ from router.domains import DOMAINS
 
 from .aliases import read_aliases
 from .domain_data import training_texts
-from .domain_head import DomainSettings, balance, fit_domain
+from .domain_head import DomainSettings
 from .domain_texts import DomainTexts, read_domain_texts
 from .encoder_designs import embed_with_teacher, fit_context, quantised_teacher
 from .encoder_timing import TIMED_CHARS, time_static, time_teacher
+from .fit_domain import balance, fit_domain
 from .measure_predictor import pair_apgr
 from .metrics import macro_f1
 from .outcomes import read_outcomes
@@ -100,13 +101,8 @@ def compare(
     """All designs, in the order of the table."""
     table = distil_vocabulary(cache=work)
     outcomes = read_outcomes(paths, revised_prompts="rename")
-    data = collect(
-        outcomes,
-        table,
-        aliases=read_aliases(aliases),
-        exclude_sources=("zeroeval-zebra",),
-        cache=work,
-    )
+    outcomes = outcomes.filter((outcomes.labels == 0.0) | (outcomes.labels == 1.0))
+    data = collect(outcomes, table, aliases=read_aliases(aliases), cache=work)
     bench = _Bench(
         data=data,
         labels=authors_labels(outcomes).astype(np.float32),
@@ -282,14 +278,17 @@ def write_tables(rows: Sequence[Row], folder: Path) -> None:
     ]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "encoders.csv").open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out).writerows([columns, *cells])
+        csv.writer(out, lineterminator="\n").writerows([columns, *cells])
     lines = ["| " + " | ".join(line) + " |" for line in [columns, ["---"] * len(columns), *cells]]
     text = (
         "# Encoders compared\n\nMade by `python -m training.compare_encoders`. Domains: held-out "
         "labelled texts that are free to train on, and arena-hard-v2 (real chat in many languages, "
         "three of the ten labels). APGR: RouteLLM's pair, five folds by question, the authors' own "
         "labels; success heads see the prompts of RouteLLM's files only, except where the line "
-        "says otherwise. Latency: one thread, reading and tokenising included, heads left out.\n\n"
+        "says otherwise; the domain head reads both ends of a message by themselves in every "
+        "design but the reference. Latency: one thread, reading and tokenising included, heads "
+        "left out."
+        "\n\n"
     )
     (folder / "encoders.md").write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
 
