@@ -18,8 +18,9 @@ FIGURES_MARK = "<!-- figures: written by `sluice evaluate --write-card` -->"
 _HEAD = """# Sluice artifact
 
 A learned router for LLM calls: token table, domain head, success head and lengths in one ONNX
-graph (`predictor.onnx`), three validator graphs (`validator_*.onnx`), abilities of known models
-(`abilities.json`) and a pooled policy (`policy.json`).
+graph (`predictor.onnx`), three validator graphs (`validator_*.onnx`), weights of words and pairs
+of words of a draft (`validator_phrases.npz`), abilities of known models (`abilities.json`) and a
+pooled policy (`policy.json`).
 
 **Use**: predict the domain of a query and the chance that a model answers it well; judge drafts;
 plan the cheapest route that keeps a target quality. **Not for**: judging people, grading exams, or
@@ -28,18 +29,22 @@ any decision in which a wrong "acceptable" does harm that escalation would not u
 ## Data
 Recorded answers of real models with right/wrong labels, and texts with domain labels. Only rows
 marked free to train were used; sources marked non-commercial or without a licence only measured.
-Prompts written for Sluice (`training/prompts`) were added for domains. The token table is
-distilled from all-MiniLM-L6-v2 (Apache-2.0).
+Prompts written for Sluice (`training/prompts`), most of them by a language model, were added for
+domains. Of models whose own labelled answers may not train, the recorded accuracy alone sets the
+level (`training/ability_prior.py`). A word or pair of words has a weight only if it stands in at
+least 25 drafts. The token table is distilled from all-MiniLM-L6-v2 (Apache-2.0).
 
 """
 
 _LIMITS = """
 ## Limits
-- Reads at most the first 1,500 and last 900 characters of the last user message, and 400 of the
-  system message and of the turn before.
+- Reads at most the first 600 and last 400 characters of the last user message, 256 tokens of
+  them, and 400 characters of the system message and of the turn before; of a draft the first 1,500
+  and the last 1,000 characters.
 - Exam and benchmark wording dominates the outcomes: calibration on your own traffic
   (`sluice calibrate`) is better than the pooled policy.
-- English first. In languages the teacher does not know the domain head abstains to GENERAL.
+- English first. Domains were also learned from prompts in some thirty languages; in others the
+  head abstains to GENERAL more often. Real chat is its weak side (see Figures).
 - What makes a draft *right* was learned from answers that can be checked (numbers, choices,
   expressions, literals). For open-ended answers the probability is weaker evidence.
 - Abilities of models describe the versions in the data; a provider may change what a name means.
