@@ -44,6 +44,7 @@ def policy_table(results: Sequence[LineResult]) -> Table:
                     *agreed,
                 ]
             )
+    n_calibrated = max(len(one.calibrated.policy) for line in results for one in line.targets)
     columns = [
         "line",
         "n",
@@ -63,7 +64,7 @@ def policy_table(results: Sequence[LineResult]) -> Table:
     note = (
         "Means over half/half splits by group, read on the side that was not used to choose. "
         "Retention and saving: last layer and thresholds fitted to the calibration side, as "
-        "'sluice calibrate' does; 'shipped': its thresholds alone. "
+        f"'sluice calibrate' does, in {n_calibrated} splits; 'shipped': its thresholds alone. "
         f"The certified choice holds with confidence {1 - DELTA:.0%}; without a certificate the "
         "verifier answers."
     )
