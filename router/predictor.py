@@ -65,11 +65,7 @@ class Predictor:
 
     def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
         """The prediction for one query; `models` are names of any kind, by default all shipped."""
-        reading = read_query(query)
-        ids, n_ids = self._encoder.encode_counted(reading)
-        roster = self._all if models is None else self._roster(tuple(models))
-        outputs = self._run(_OUTPUTS, np.array([ids], dtype=np.int64), reading.shape[None], roster)
-        return self._prediction(outputs, 0, reading, n_ids, roster)
+        return self.predict_beside(query, (), models)[0]
 
     def predict_beside(
         self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
@@ -77,8 +73,6 @@ class Predictor:
         """The prediction for one query, and the embeddings of some texts (float32 [d], unit norm)
         in the same run of the graph; None for an empty text."""
         given = [index for index, text in enumerate(texts) if text]
-        if not given:
-            return self.predict(query, models), [None] * len(texts)
         reading = read_query(query)
         ids, n_ids = self._encoder.encode_counted(reading)
         rows = [ids, *(self._encoder.encode_text(texts[index]) for index in given)]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from router.domains import DOMAINS
 
 from .domain_head import DomainHead, DomainSettings
-from .domain_network import make_network
 from .predictor_data import PromptTexts
 from .vocabulary import StaticTable
 
@@ -44,10 +43,12 @@ def fit_domain(
     import torch
     from torch.nn.functional import cross_entropy
 
+    from .domain_network import Network
+
     chosen = settings or DomainSettings()
     torch.manual_seed(chosen.seed)
     rng = np.random.default_rng(chosen.seed)
-    net = make_network(table, views[0].shape.shape[1], chosen)
+    net = Network(table, views[0].shape.shape[1], chosen)
     tables = net.tables()
     rest = [p for p in net.parameters() if all(p is not q for q in tables)]
     # Vectors decay, so that words of few texts stay near what the teacher knows of them.

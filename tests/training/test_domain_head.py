@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -25,14 +23,7 @@ SMALL = DomainSettings(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they bring on arrays this small."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made_texts(lengths: list[int], seed: int = 0) -> PromptTexts:
@@ -93,11 +84,11 @@ def test_the_graph_looks_at_the_ends_as_the_head_does() -> None:
 
 def test_the_folded_head_computes_what_torch_computes() -> None:
     torch = pytest.importorskip("torch")
-    from training.domain_network import make_network
+    from training.domain_network import Network
 
     table = tiny_table()
     torch.manual_seed(0)
-    net = make_network(table, len(SHAPE_FEATURES), SMALL)
+    net = Network(table, len(SHAPE_FEATURES), SMALL)
     with torch.no_grad():
         for parameter in net.tables()[1:3]:
             parameter += 0.1 * torch.randn_like(parameter)

@@ -32,17 +32,23 @@ def counted(texts: list[str], *, fewest: int = 25) -> PhraseCounts:
     return collector.counts(np.ones(len(texts), dtype=bool), fewest=fewest)
 
 
+def learned(
+    counts: PhraseCounts, right: np.ndarray, model: np.ndarray, kept: np.ndarray | None = None
+) -> np.ndarray:
+    rows = np.arange(N) if kept is None else kept
+    return fit_phrases(counts, right, rows, source=np.full(N, "sums", dtype=object), model=model)
+
+
 def test_words_are_credited_and_models_are_not(
     drafts: tuple[list[str], np.ndarray, np.ndarray],
 ) -> None:
     texts, right, model = drafts
     counts = counted(texts)
-    source = np.full(N, "sums", dtype=object)
-    weights = fit_phrases(counts, right, np.arange(N), source=source, model=model)
+    weights = learned(counts, right, model)
     worth = dict(zip(counts.phrases, weights.tolist(), strict=True))
     assert worth["however"] < -0.3
     assert abs(worth["indeed"]) < abs(worth["however"]) * 0.7
-    again = fit_phrases(counts, right, np.arange(N), source=source, model=model)
+    again = learned(counts, right, model)
     np.testing.assert_array_equal(weights, again)
 
 
@@ -51,8 +57,7 @@ def test_the_router_reads_what_was_learned(
 ) -> None:
     texts, right, model = drafts
     counts = counted(texts)
-    source = np.full(N, "sums", dtype=object)
-    weights = fit_phrases(counts, right, np.arange(N), source=source, model=model)
+    weights = learned(counts, right, model)
     router = as_weights(counts, weights)
     judged = np.array([router.judge(text) for text in texts])
     np.testing.assert_allclose(judged[:, 0], counts.logits(weights), atol=0.02)
@@ -66,7 +71,7 @@ def test_rare_phrases_and_those_of_other_rows_have_no_weight(
     counts = counted(texts)
     assert "73" not in counts.phrases
     kept = np.flatnonzero(model == "weak")
-    weights = fit_phrases(counts, right, kept, source=np.full(N, "sums", dtype=object), model=model)
+    weights = learned(counts, right, model, kept)
     worth = dict(zip(counts.phrases, weights.tolist(), strict=True))
     assert worth["indeed"] == 0.0
     assert worth["however"] < 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,16 +34,7 @@ from training.predictor_graph import build_graph
 from training.success_head import SuccessSettings, fit_success, map_features
 from training.typos import mistype
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they bring on arrays this small."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = SuccessSettings(k=2, clusters=2, local_axes=4, gate_axes=4, steps=60, l2=1e-4)
 

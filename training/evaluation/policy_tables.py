@@ -17,6 +17,25 @@ from .rivals import figures, fixed_rules, mix_retention
 
 __all__ = ["choice_table", "policy_table", "pooled_table", "rival_table"]
 
+_POLICY_COLUMNS = (
+    "line",
+    "n",
+    "target",
+    "retention",
+    "saving",
+    "bar",
+    "met",
+    "shipped retention",
+    "shipped saving",
+    "certified retention",
+    "certified saving",
+    "not enough labels",
+    "agreement retention",
+    "agreement saving",
+)
+_POLICY_SHARES = frozenset(
+    {"saving", "bar", "shipped saving", "certified saving", "not enough labels", "agreement saving"}
+)
 _POOLED_SHARE = 1.0  # of the count in the estimate of retention, of the many prompts of all lines
 
 
@@ -45,22 +64,6 @@ def policy_table(results: Sequence[LineResult]) -> Table:
                 ]
             )
     n_calibrated = max(len(one.calibrated.policy) for line in results for one in line.targets)
-    columns = [
-        "line",
-        "n",
-        "target",
-        "retention",
-        "saving",
-        "bar",
-        "met",
-        "shipped retention",
-        "shipped saving",
-        "certified retention",
-        "certified saving",
-        "not enough labels",
-        "agreement retention",
-        "agreement saving",
-    ]
     note = (
         "Means over half/half splits by group, read on the side that was not used to choose. "
         "Retention and saving: last layer and thresholds fitted to the calibration side, as "
@@ -70,20 +73,11 @@ def policy_table(results: Sequence[LineResult]) -> Table:
     )
     return Table(
         name="policy",
-        columns=columns,
+        columns=_POLICY_COLUMNS,
         rows=rows,
         note=note,
         decimals=4,
-        percent=frozenset(
-            {
-                "saving",
-                "bar",
-                "shipped saving",
-                "certified saving",
-                "not enough labels",
-                "agreement saving",
-            }
-        ),
+        percent=_POLICY_SHARES,
     )
 
 
