@@ -2,15 +2,19 @@
 
 SluiceError
 ├── UsageError            the caller asked for something that cannot be done; names the field
+│   ├── ConfigError       a configuration is wrong; names the key
 │   ├── InputError        a query, draft or parameter is malformed
 │   └── UnknownModelError a model name that no configuration or artifact knows
+├── BudgetExceededError   a call might cost more than a budget has left; says which and until when
+├── StoreError            what has to be kept cannot be read or written
+├── SandboxError          code cannot be run under the limits asked for
 ├── DataError             an outcome file or label set is wrong; names file, row and column
 │   └── NotEnoughLabelsError  too few labelled outcomes for the statement asked for
 ├── ArtifactError         a model artifact cannot be used
 │   ├── ArtifactMissingError   nothing where it should be
 │   ├── ArtifactDamagedError   hashes or golden inputs do not match
 │   └── ArtifactForeignError   written by another program or an unsupported format version
-└── UpstreamError         a provider failed
+└── UpstreamError         a provider failed; says which model, which provider and why
     └── CascadeExhaustedError  every model failed; carries each attempt
 
 Messages say what was found, what was expected and what to do. They never hold a prompt, a draft
@@ -19,20 +23,49 @@ or a secret.
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 __all__ = [
+    "RETRYABLE_CAUSES",
     "ArtifactDamagedError",
     "ArtifactError",
     "ArtifactForeignError",
     "ArtifactMissingError",
+    "BudgetExceededError",
     "CascadeExhaustedError",
+    "ConfigError",
     "DataError",
     "InputError",
     "NotEnoughLabelsError",
+    "SandboxError",
     "SluiceError",
+    "StoreError",
     "UnknownModelError",
+    "UpstreamCause",
     "UpstreamError",
     "UsageError",
 ]
+
+UpstreamCause = Literal[
+    "auth",  # 401, 403
+    "bad_request",  # 400, 413, 422: the provider refuses this very request
+    "circuit_open",  # not asked: it failed too often just now
+    "connect",  # refused, unreachable, no such host
+    "content_filter",  # the provider stopped the answer
+    "disconnected",  # the connection broke before the answer was whole
+    "empty",  # a reply without an answer in it
+    "not_found",  # 404: no such model or path
+    "protocol",  # a reply that is not what the wire format says
+    "rate_limit",  # 429
+    "server",  # 5xx
+    "timeout",  # no connection, no first token or no end in time
+    "tls",  # certificate or handshake
+    "too_large",  # a reply beyond the limit
+    "unknown",
+]
+RETRYABLE_CAUSES: Final[frozenset[str]] = frozenset(
+    {"connect", "disconnected", "rate_limit", "server", "timeout"}
+)
 
 
 class SluiceError(Exception):
@@ -49,6 +82,10 @@ class UsageError(SluiceError):
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class ConfigError(UsageError):
+    """A configuration is wrong; `param` is the key ("models[1].provider")."""
 
 
 class InputError(UsageError):
@@ -83,19 +120,72 @@ class ArtifactForeignError(ArtifactError):
     """An artifact written by another program or in an unsupported format version."""
 
 
-class UpstreamError(SluiceError):
-    """A provider failed to answer; `model` and `provider` say which."""
+class BudgetExceededError(SluiceError):
+    """A call might cost more than `scope` has left of its limit; it was not made.
 
-    def __init__(self, message: str, *, model: str, provider: str) -> None:
+    `scope`: "daily", "monthly", "user_daily" or "user_monthly". Amounts are in USD; `spent_usd`
+    counts what is reserved for calls under way. `resets_in_s`: until the window begins anew.
+    """
+
+    def __init__(
+        self, message: str, *, scope: str, limit_usd: float, spent_usd: float, resets_in_s: float
+    ) -> None:
+        super().__init__(message)
+        self.scope = scope
+        self.limit_usd = limit_usd
+        self.spent_usd = spent_usd
+        self.resets_in_s = resets_in_s
+
+
+class StoreError(SluiceError):
+    """What has to be kept cannot be read or written."""
+
+
+class SandboxError(SluiceError):
+    """Code cannot be run under the limits asked for."""
+
+
+class UpstreamError(SluiceError):
+    """A provider failed to answer; `model` and `provider` say which, `cause` why.
+
+    `status` is the HTTP status where there was one, `retry_after_s` what the provider asked for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model: str,
+        provider: str,
+        cause: UpstreamCause = "unknown",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.model = model
         self.provider = provider
+        self.cause: UpstreamCause = cause
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may well succeed a moment later."""
+        return self.cause in RETRYABLE_CAUSES
 
 
 class CascadeExhaustedError(UpstreamError):
-    """Every model of a plan failed; `attempts` holds one UpstreamError per attempt, in order."""
+    """Every model of a plan failed; `attempts` holds one UpstreamError per failed model, in order,
+    and `cause`, `status` and `retry_after_s` are those of the last."""
 
     def __init__(self, message: str, *, attempts: tuple[UpstreamError, ...]) -> None:
         last = attempts[-1]
-        super().__init__(message, model=last.model, provider=last.provider)
+        super().__init__(
+            message,
+            model=last.model,
+            provider=last.provider,
+            cause=last.cause,
+            status=last.status,
+            retry_after_s=last.retry_after_s,
+        )
         self.attempts = attempts

@@ -162,8 +162,22 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Check:
+    """One readable piece of evidence: `passed` is None when it is a measure, not a test."""
+
+    name: str
+    passed: bool | None
+    value: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Draft:
-    """One model's answer. `logprobs` are natural-log token probabilities, None when not given."""
+    """One model's answer. `logprobs` are natural-log token probabilities, None when not given.
+
+    `tool_calls` are in OpenAI's or Anthropic's shape. `checks` is what was found out about the
+    draft outside its text, by running it for instance; a failed one counts against it.
+    """
 
     text: str
     model: str | None = None
@@ -173,16 +187,7 @@ class Draft:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One readable piece of evidence: `passed` is None when it is a measure, not a test."""
-
-    name: str
-    passed: bool | None
-    value: float | None = None
-    detail: str = ""
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

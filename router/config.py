@@ -1,0 +1,255 @@
+"""How a cascade is configured: models, quality, domains, budgets. Read once, checked hard.
+
+Pydantic values, frozen; a wrong or unknown field is refused by name (`parse_config` makes one
+ConfigError of what pydantic finds). Keys never show in a repr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from .domains import DOMAINS, GENERAL
+from .errors import ConfigError
+
+__all__ = [
+    "DEFAULT_DOMAIN",
+    "DOMAIN_KEYS",
+    "BudgetConfig",
+    "BudgetStatus",
+    "DomainConfig",
+    "EndpointConfig",
+    "ModelConfig",
+    "QualityConfig",
+    "StreamPolicy",
+    "TimeoutConfig",
+    "parse_config",
+]
+
+DEFAULT_DOMAIN: Final = "DEFAULT"
+DOMAIN_KEYS: Final = (*(name for name in DOMAINS if name != GENERAL), DEFAULT_DOMAIN)
+StreamPolicy = Literal["buffered", "optimistic"]
+
+_Usd = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+_Limit = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_Config = TypeVar("_Config", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class TimeoutConfig(_Strict):
+    """Seconds until a call counts as failed: to connect, to the first token (or, when nothing is
+    streamed, to the reply's headers), and in all, retries not counted."""
+
+    connect_s: _Seconds = 5.0
+    first_token_s: _Seconds = 60.0
+    total_s: _Seconds = 600.0
+
+
+class EndpointConfig(_Strict):
+    """One more place where a model can be had; what is None is the model's own."""
+
+    provider: Annotated[str, Field(min_length=1)] | None = None
+    api_base: str | None = None
+    api_key: SecretStr | None = None
+    model: str | None = None
+
+
+class ModelConfig(_Strict):
+    """One model of a cascade.
+
+    name: what it is called here, in results, and, unless `model` says otherwise, upstream.
+    provider: one of the known ones, or any name together with `api_base`.
+    cost: USD per 1,000 tokens, input and output alike; or input_cost, output_cost,
+        cached_input_cost, cache_write_cost: USD per 1,000,000 tokens. Left out, the price
+        catalogue is asked for exactly this model.
+    api_base: where its API is, path prefix included ("http://127.0.0.1:8000/v1").
+    api_key: by default from the provider's usual environment variable.
+    max_tokens: the most tokens the model can write. Sent only where a provider demands a limit;
+        budgets reckon with it.
+    logprobs: whether log-probabilities may be asked for; None leaves it to what is known of the
+        provider.
+    headers, params: sent with every call; what a call sets itself wins over `params`.
+    endpoints: further places to ask when the first fails, in order.
+    fallbacks: names of other configured models to ask when all of its endpoints fail.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    provider: Annotated[str, Field(min_length=1)] = "openai"
+    model: str | None = None
+    cost: _Usd | None = None
+    input_cost: _Usd | None = None
+    output_cost: _Usd | None = None
+    cached_input_cost: _Usd | None = None
+    cache_write_cost: _Usd | None = None
+    api_base: str | None = None
+    api_key: SecretStr | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    params: Mapping[str, Any] = Field(default_factory=dict)
+    timeout: TimeoutConfig = TimeoutConfig()
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    endpoints: tuple[EndpointConfig, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+
+    @field_validator("provider")
+    @classmethod
+    def _provider_is_lower_case(cls, provider: str) -> str:
+        return provider.strip().lower()
+
+    @field_validator("api_base")
+    @classmethod
+    def _api_base_is_a_url(cls, api_base: str | None) -> str | None:
+        if api_base is not None and not api_base.startswith(("http://", "https://")):
+            raise ValueError("should begin with http:// or https://")
+        return api_base
+
+    @model_validator(mode="after")
+    def _one_way_to_say_the_price(self) -> ModelConfig:
+        if self.cost is not None and (self.input_cost is not None or self.output_cost is not None):
+            raise ValueError("give 'cost' or 'input_cost' and 'output_cost', not both")
+        if (self.input_cost is None) != (self.output_cost is None):
+            raise ValueError("give both 'input_cost' and 'output_cost', or neither")
+        return self
+
+
+class QualityConfig(_Strict):
+    """What an answer has to be.
+
+    min_length, max_length: characters of a draft; one outside is not accepted.
+    confidence_threshold: the least p_acceptable of an accepted draft, beside what the calibrated
+        policy asks for.
+    semantic_similarity: the cosine from which two drafts of prose count as saying the same.
+    target_quality: the share of the verifier's quality to keep; chooses the policy's thresholds.
+    return_rejected_draft: when the verifier fails after a draft was rejected, return that draft,
+        marked as rejected, instead of raising. A draft that fails a hard check is never returned.
+    optimistic_above: p_success from which the stream policy "optimistic" streams a draft at once.
+    """
+
+    min_length: Annotated[int, Field(ge=0)] = 1
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    confidence_threshold: _Share | None = None
+    semantic_similarity: _Share | None = None
+    target_quality: _Share | None = None
+    return_rejected_draft: bool = False
+    optimistic_above: _Share = 0.9
+
+    @model_validator(mode="after")
+    def _lengths_leave_room(self) -> QualityConfig:
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise ValueError("'max_length' is below 'min_length'")
+        return self
+
+
+class DomainConfig(_Strict):
+    """Chains of their own for some domains, cheapest model first, the verifier last.
+
+    Keys are DOMAIN_KEYS; DEFAULT serves every domain without a chain, the agent's own models
+    where there is no DEFAULT.
+    """
+
+    enabled: bool = True
+    domains: Mapping[str, tuple[ModelConfig, ...]]
+
+    @field_validator("domains")
+    @classmethod
+    def _domains_are_known(
+        cls, domains: Mapping[str, tuple[ModelConfig, ...]]
+    ) -> Mapping[str, tuple[ModelConfig, ...]]:
+        for name, chain in domains.items():
+            if name not in DOMAIN_KEYS:
+                near = get_close_matches(name.upper(), DOMAIN_KEYS, n=1, cutoff=0.0)[0]
+                known = ", ".join(DOMAIN_KEYS)
+                raise ValueError(f"unknown domain {name!r}; did you mean {near}? ({known})")
+            if not chain:
+                raise ValueError(f"the chain of {name} is empty")
+        return domains
+
+
+class BudgetStatus(_Strict):
+    """What `on_limit_exceeded` is told: which limit, how much of it is spent or reserved (USD)."""
+
+    scope: str
+    limit_usd: float
+    spent_usd: float
+    resets_in_s: float
+    user: str | None = None
+
+
+class BudgetConfig(_Strict):
+    """Limits in USD; days and months are UTC's.
+
+    What a call might cost at most is reserved before it is made and settled afterwards, so limits
+    hold for any number of concurrent calls and processes that share `store`.
+    action: what to do when the verifier's call does not fit any more: "refuse" raises
+        BudgetExceededError; "drafters_only" goes on with drafters while theirs fit.
+    on_limit_exceeded: called once per refused call with a BudgetStatus.
+    store: SQLite file that keeps what was spent; by default $SLUICE_STORE, else
+        .sluice/ledger.db under the working directory.
+    """
+
+    daily_limit: _Limit | None = None
+    monthly_limit: _Limit | None = None
+    per_user_daily_limit: _Limit | None = None
+    per_user_monthly_limit: _Limit | None = None
+    action: Literal["refuse", "drafters_only"] = "refuse"
+    on_limit_exceeded: Callable[[BudgetStatus], Any] | None = None
+    store: Path | None = None
+
+
+def parse_config(kind: type[_Config], given: Any, *, where: str = "") -> _Config:
+    """`given` (a mapping, or already a `kind`) as a `kind`; ConfigError naming every wrong key.
+
+    `where` is what the value is called in the caller's words ("models[1]").
+    """
+    if isinstance(given, kind):
+        return given
+    try:
+        return kind.model_validate(given)
+    except ValidationError as exc:
+        faults = exc.errors(include_input=False, include_url=False)
+        names = tuple(kind.model_fields)
+        said = [
+            _describe(where, fault["loc"], fault["type"], fault["msg"], names) for fault in faults
+        ]
+        first = _path(where, faults[0]["loc"])
+        raise ConfigError("; ".join(said), param=first or None) from None
+
+
+def _describe(
+    where: str, loc: tuple[int | str, ...], kind: str, message: str, names: tuple[str, ...]
+) -> str:
+    path = _path(where, loc)
+    if kind == "extra_forbidden":
+        near = get_close_matches(str(loc[-1]), names, n=1, cutoff=0.5) if len(loc) == 1 else []
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"'{path}' is not known{hint}"
+    said = message.removeprefix("Value error, ")
+    return f"'{path}': {said[:1].lower()}{said[1:]}" if path else said
+
+
+def _path(where: str, loc: tuple[int | str, ...]) -> str:
+    path = where
+    for step in loc:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += f".{step}" if path else step
+    return path
