@@ -7,17 +7,22 @@ anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Generic, Literal, TypeVar
 
-from .errors import CascadeExhaustedError, InputError, UpstreamError
+from .errors import (
+    BudgetExceededError,
+    CascadeExhaustedError,
+    InputError,
+    SluiceError,
+    UpstreamError,
+)
+from .judge import ArtifactJudge, Judge, Predicts
 from .policy import Assessment, Step, Thresholds, next_step
 from .providers import Provider
-from .types import Draft, Embedding, Prediction, Query
-from .validation.features import QueryEvidence, meaningful, query_evidence
-from .validation.recalibration import Recalibration
-from .validation.validator import Validator
+from .types import Draft, Query
 
 __all__ = [
     "ArtifactJudge",
@@ -25,86 +30,36 @@ __all__ = [
     "CascadeResult",
     "Judge",
     "Predicts",
+    "Watcher",
+    "exhausted",
     "run_cascade",
 ]
 
-CascadeAction = Literal["accepted", "consensus", "escalated", "direct"]
-
-
-class Judge(Protocol):
-    """Where evidence comes from. `chain` ends in the verifier."""
-
-    def start(self, query: Query, chain: Sequence[str]) -> Assessment:
-        """What is expected before any draft."""
-        ...
-
-    def assess(self, query: Query, chain: Sequence[str], drafts: Sequence[Draft]) -> Assessment:
-        """What is known with these drafts."""
-        ...
-
-
-class Predicts(Protocol):
-    """What a judge needs of a predictor; replay also has one that recalls recorded predictions."""
-
-    def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
-        """The prediction for one query and these models."""
-        ...
-
-    def predict_beside(
-        self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
-    ) -> tuple[Prediction, list[Embedding | None]]:
-        """The prediction, and the embedding of each text, None for an empty one."""
-        ...
-
-
-class ArtifactJudge:
-    """The production judge: an artifact's predictor and validator."""
-
-    def __init__(
-        self,
-        predictor: Predicts,
-        validator: Validator,
-        *,
-        recalibration: Recalibration | None = None,
-    ) -> None:
-        self._predictor = predictor
-        self._validator = validator
-        self._recalibration = recalibration
-
-    def start(self, query: Query, chain: Sequence[str]) -> Assessment:
-        p_success = self._predictor.predict(query, tuple(chain)).p_success
-        return Assessment(p_first=p_success[chain[0]], p_verifier=p_success[chain[-1]])
-
-    def assess(self, query: Query, chain: Sequence[str], drafts: Sequence[Draft]) -> Assessment:
-        asked: QueryEvidence = query_evidence(query)
-        prediction, embeddings = self._predictor.predict_beside(
-            query, list(map(meaningful, drafts)), tuple(chain)
-        )
-        judged = self._validator.judge(
-            asked, drafts, prediction, embeddings=embeddings, recalibration=self._recalibration
-        )
-        p_verifier, correction = self._validator.weigh_verifier(
-            asked, judged, prediction, chain[-1], recalibration=self._recalibration
-        )
-        return Assessment(
-            p_first=prediction.p_success[chain[0]],
-            p_verifier=p_verifier,
-            p_drafts=judged.p_drafts,
-            correction=correction,
-        )
+CascadeAction = Literal["accepted", "consensus", "escalated", "direct", "rejected_draft"]
+D = TypeVar("D", bound=Draft)
+Watcher = Callable[[Assessment, Sequence[D], Step], None]
+"""Told of every assessment of drafts, and of what is done upon it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CascadeResult:
-    """How a query was answered. `cost_usd` counts every call made, NaN when a price is unknown;
-    `attempts` holds the failures on the way."""
+class CascadeResult(Generic[D]):
+    """How a query was answered. `cost_usd` counts every call that answered, NaN when a price is
+    unknown; `attempts` holds the failures on the way.
 
-    answer: Draft
+    `action` is "rejected_draft" when the verifier could not be asked and the caller allowed a
+    rejected draft to stand in.
+    """
+
+    answer: D
     action: CascadeAction
-    drafts: tuple[Draft, ...]
+    drafts: tuple[D, ...]
     assessments: tuple[Assessment, ...]
     cost_usd: float
     attempts: tuple[UpstreamError, ...] = ()
+
+
+def _never(error: SluiceError) -> bool:
+    return False
 
 
 async def run_cascade(
@@ -113,65 +68,153 @@ async def run_cascade(
     chain: Sequence[str],
     thresholds: Thresholds,
     judge: Judge,
-    provider: Provider,
-) -> CascadeResult:
+    provider: Provider[D],
+    at_once: int = 1,
+    watch: Watcher[D] | None = None,
+    settle_for_draft: Callable[[SluiceError], bool] = _never,
+) -> CascadeResult[D]:
     """Answer a query with the cheapest model of `chain` that the evidence allows.
 
-    A drafter that fails is left out and the next is asked; when the verifier fails as well,
-    CascadeExhaustedError names every attempt.
+    `at_once` drafters draft side by side at first; their drafts are then judged together. A
+    drafter that fails is left out and the next is asked; when the verifier fails as well,
+    CascadeExhaustedError names every attempt. `settle_for_draft` says of the verifier's failure
+    (or of a budget that it does not fit) whether a rejected draft may be the answer then; one that
+    is vetoed never is.
     """
     if not chain:
         raise InputError("'chain' is empty, expected at least a verifier", param="chain")
-    drafters = list(chain[:-1])
-    assessments = [judge.start(query, chain)]
-    drafts: list[Draft] = []
-    attempts: list[UpstreamError] = []
-    while True:
-        step = next_step(assessments[-1], thresholds, n_drafters=len(drafters))
-        if step.kind == "accept":
-            return _accepted(step, drafts, assessments, attempts)
-        if step.kind == "escalate":
-            break
-        try:
-            drafts.append(await provider.complete(query, drafters[len(drafts)]))
-        except UpstreamError as exc:
-            attempts.append(exc)
-            del drafters[len(drafts)]
-            continue
-        assessments.append(judge.assess(query, chain, drafts))
+    run = _Run(query, chain, thresholds, judge, provider, watch)
+    step = await run.draft(at_once)
+    if step.kind == "accept":
+        return run.accepted(step)
     try:
         answer = await provider.complete(query, chain[-1])
-    except UpstreamError as exc:
-        tried = (*attempts, exc)
-        names = ", ".join(one.model for one in tried)
-        raise CascadeExhaustedError(
-            f"no model of the chain gave an answer that could be used; failed: {names}",
-            attempts=tried,
-        ) from exc
-    return CascadeResult(
-        answer=answer,
-        action="escalated" if drafts else "direct",
-        drafts=tuple(drafts),
-        assessments=tuple(assessments),
-        cost_usd=_cost((*drafts, answer)),
-        attempts=tuple(attempts),
-    )
+    except (UpstreamError, BudgetExceededError) as exc:
+        if settle_for_draft(exc):
+            stand_in = await run.stand_in()
+            if stand_in is not None:
+                if isinstance(exc, UpstreamError):
+                    run.attempts.append(exc)
+                return run.result(run.drafts[stand_in], "rejected_draft")
+        if isinstance(exc, BudgetExceededError):
+            raise
+        raise exhausted((*run.attempts, exc)) from exc
+    return run.result(answer, "escalated" if run.drafts else "direct", paid=(answer,))
 
 
-def _accepted(
-    step: Step,
-    drafts: Sequence[Draft],
-    assessments: Sequence[Assessment],
-    attempts: Sequence[UpstreamError],
-) -> CascadeResult:
-    return CascadeResult(
-        answer=drafts[step.draft or 0],
-        action="accepted" if len(drafts) == 1 else "consensus",
-        drafts=tuple(drafts),
-        assessments=tuple(assessments),
-        cost_usd=_cost(drafts),
-        attempts=tuple(attempts),
+class _Run(Generic[D]):
+    """One query on its way through a chain."""
+
+    def __init__(
+        self,
+        query: Query,
+        chain: Sequence[str],
+        thresholds: Thresholds,
+        judge: Judge,
+        provider: Provider[D],
+        watch: Watcher[D] | None,
+    ) -> None:
+        self.drafts: list[D] = []
+        self.attempts: list[UpstreamError] = []
+        self._query = query
+        self._chain = chain
+        self._thresholds = thresholds
+        self._judge = judge
+        self._provider = provider
+        self._watch = watch
+        self._drafters = list(chain[:-1])
+        self._assessments = [judge.start(query, chain)]
+
+    async def draft(self, at_once: int) -> Step:
+        """Let drafters draft until the policy accepts or escalates."""
+        step = self._next()
+        while step.kind == "draft":
+            wanted = 1 if self.drafts else max(1, at_once)
+            came = await self._ask(wanted)
+            if came:
+                self._assess()
+            step = self._next()
+            if came and self._watch is not None:
+                self._watch(self._assessments[-1], self.drafts, step)
+        return step
+
+    async def stand_in(self) -> int | None:
+        """The best draft that is not vetoed; further drafters are asked until there is one."""
+        while self._assessments[-1].best is None and len(self.drafts) < len(self._drafters):
+            if await self._ask(1):
+                self._assess()
+        return self._assessments[-1].best
+
+    def accepted(self, step: Step) -> CascadeResult[D]:
+        answer = self.drafts[step.draft or 0]
+        return self.result(answer, "accepted" if len(self.drafts) == 1 else "consensus")
+
+    def result(
+        self, answer: D, action: CascadeAction, *, paid: Sequence[D] = ()
+    ) -> CascadeResult[D]:
+        return CascadeResult(
+            answer=answer,
+            action=action,
+            drafts=tuple(self.drafts),
+            assessments=tuple(self._assessments),
+            cost_usd=_cost((*self.drafts, *paid)),
+            attempts=tuple(self.attempts),
+        )
+
+    def _next(self) -> Step:
+        return next_step(self._assessments[-1], self._thresholds, n_drafters=len(self._drafters))
+
+    def _assess(self) -> None:
+        self._assessments.append(self._judge.assess(self._query, self._chain, self.drafts))
+
+    async def _ask(self, wanted: int) -> bool:
+        """Ask the next `wanted` drafters; those that fail are left out. Whether a draft came."""
+        made = len(self.drafts)
+        names = self._drafters[made : made + wanted]
+        if len(names) == 1:
+            found = [await self._attempt(names[0])]
+        else:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._attempt(name)) for name in names]
+            except BaseExceptionGroup as group_error:
+                raise group_error.exceptions[0] from None  # as if one had been asked alone
+            found = [task.result() for task in tasks]
+        refused: SluiceError | None = None
+        for name, one in zip(names, found, strict=True):
+            if isinstance(one, Draft):
+                self.drafts.append(one)
+                continue
+            self._drafters.remove(name)
+            if isinstance(one, UpstreamError):
+                self.attempts.append(one)
+            else:
+                refused = one
+        came = len(self.drafts) > made
+        if refused is not None and not came:
+            raise refused
+        return came
+
+    async def _attempt(self, model: str) -> D | SluiceError:
+        """A draft, or why there is none: an error must not cancel the draft beside it."""
+        try:
+            return await self._provider.complete(self._query, model)
+        except (UpstreamError, BudgetExceededError) as exc:
+            return exc
+
+
+def exhausted(failed: Sequence[UpstreamError]) -> CascadeExhaustedError:
+    """One error that names every model that failed; one that has fallbacks stands for them all."""
+    tried: list[UpstreamError] = []
+    for one in failed:
+        tried.extend(one.attempts if isinstance(one, CascadeExhaustedError) else (one,))
+    names = ", ".join(f"{one.model} ({one.provider}: {one.cause})" for one in tried)
+    error = CascadeExhaustedError(
+        f"no model of the chain gave an answer that could be used; failed: {names}",
+        attempts=tuple(tried),
     )
+    error.calls = tuple(call for one in tried for call in one.calls)
+    return error
 
 
 def _cost(drafts: Sequence[Draft]) -> float:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from .artifact import Artifact, load_artifact
+from .judge import ArtifactJudge, Demands
 from .planner import Planner
 from .predictor import Predictor
+from .profiles import PolicyFile
 from .types import Draft, Plan, Prediction, Query, Verdict
 from .validation.checks import Limits
 from .validation.features import meaningful
+from .validation.recalibration import Recalibration
 from .validation.validator import Validator
 
 __all__ = ["Engine", "RouteResult", "describe_route", "describe_verdict"]
@@ -72,6 +75,40 @@ class Engine:
         prediction = self._predictor.predict(query, models)
         plan = self._planner.plan(prediction, models=models, target_quality=target_quality)
         return RouteResult(prediction=prediction, plan=plan)
+
+    @property
+    def policy(self) -> PolicyFile:
+        """The artifact's pooled policy."""
+        return self._planner.policy
+
+    def predict(self, query: Query, models: Sequence[str]) -> Prediction:
+        """What is expected of these models, before any is called."""
+        return self._predictor.predict(query, models)
+
+    def judge(
+        self,
+        prediction: Prediction,
+        *,
+        demands: Demands,
+        recalibration: Recalibration | None = None,
+    ) -> ArtifactJudge:
+        """A judge for one cascade on the query that `prediction` is of."""
+        return ArtifactJudge(
+            self._predictor,
+            self._validator,
+            recalibration=recalibration,
+            demands=demands,
+            prediction=prediction,
+        )
+
+    def introduce(
+        self, model: str, *, input_cost: float | None = None, output_cost: float | None = None
+    ) -> None:
+        """Let a model that does not ship start from the prior that its name and prices (USD per
+        1M tokens) suggest; one that ships is left as it is."""
+        abilities = self._predictor.abilities
+        if abilities.resolve(model) is None:
+            self._predictor.add_ability(abilities.prior(model, input_cost, output_cost))
 
     def route_many(
         self,

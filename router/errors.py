@@ -23,7 +23,7 @@ or a secret.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
     "RETRYABLE_CAUSES",
@@ -148,7 +148,8 @@ class SandboxError(SluiceError):
 class UpstreamError(SluiceError):
     """A provider failed to answer; `model` and `provider` say which, `cause` why.
 
-    `status` is the HTTP status where there was one, `retry_after_s` what the provider asked for.
+    `status` is the HTTP status where there was one, `retry_after_s` what the provider asked for,
+    `calls` every HTTP call that was made for the answer (`chat.Attempt`), in order.
     """
 
     def __init__(
@@ -167,6 +168,7 @@ class UpstreamError(SluiceError):
         self.cause: UpstreamCause = cause
         self.status = status
         self.retry_after_s = retry_after_s
+        self.calls: tuple[Any, ...] = ()
 
     @property
     def retryable(self) -> bool:

@@ -35,22 +35,24 @@ _PARAMS = re.compile(r"(?<![a-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z0-9])")
 _SPLIT = re.compile(r"[^a-z0-9.]+")
 _NOISE = re.compile(
     r"(@.*$|:free$|-(20\d\d-?\d\d-?\d\d|\d{4}-\d\d-\d\d|latest|instruct|chat|it|turbo|preview|hf|fp8"
-    r"|bf16|awq|gptq|v\d+(\.\d+)?)$)"
+    r"|bf16|awq|gptq|v\d+(\.\d+)?)$|(?<=\db)-(instant|versatile)$)"
 )
+_DASHED_VERSION = re.compile(r"(?<=-)(\d)-(\d)(?=-|$)")
 
 
 def plain_name(name: str) -> str:
     """A name without provider, date, serving details and case, for looking it up.
 
-    "openai/gpt-4o-2024-08-06" and "GPT-4o" are both "gpt-4o". Two models that differ only in such
+    "openai/gpt-4o-2024-08-06" and "GPT-4o" are both "gpt-4o", "claude-3-5-haiku" is
+    "claude-3.5-haiku". Two models that differ only in such
     a suffix share a plain name, so an exact match always comes first.
     """
     plain = name.strip().lower().rpartition("/")[2].replace("_", "-").replace(" ", "-")
-    plain = re.sub(r"^meta-", "", plain)
+    plain = re.sub(r":(?!free$)", "-", re.sub(r"^meta-", "", plain))  # ollama: "llama3.1:8b"
     plain = re.sub(r"^(llama|qwen|gemma|phi)-?(\d)", r"\1-\2", plain)
     while (shorter := _NOISE.sub("", plain)) != plain and shorter:
         plain = shorter
-    return plain
+    return _DASHED_VERSION.sub(r"\1.\2", plain)
 
 
 def describe_name(name: str) -> tuple[float, ...]:

@@ -7,16 +7,17 @@ same thresholds, as evidence comes in. Pure; costs nothing but arithmetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .abilities import Abilities, Ability
 from .artifact import Artifact
 from .errors import InputError
-from .policy import Assessment, next_step
+from .policy import Assessment, Thresholds, next_step
 from .profiles import PolicyFile, Profile
 from .types import Plan, PlanAction, Prediction
 
-__all__ = ["MAX_DRAFTERS", "Planner"]
+__all__ = ["MAX_DRAFTERS", "Planner", "plan_chain", "steadied"]
 
 MAX_DRAFTERS = 3
 _WORTH_A_TRY = 0.35  # below this chance of accepting one draft, two are made at once
@@ -51,20 +52,9 @@ class Planner:
         """
         if models is not None and not models:
             raise InputError("'models' is empty, expected at least one name", param="models")
-        profile = self.policy.for_target(target_quality)
         chain, costs = self._chain(prediction, models or self.policy.chain)
-        drafters, verifier = chain[:-1], chain[-1]
-        p_verifier = prediction.p_success[verifier]
-        p_first = prediction.p_success[chain[0]]
-        before = Assessment(p_first=p_first, p_verifier=p_verifier)
-        if next_step(before, profile.thresholds, n_drafters=len(drafters)).kind == "escalate":
-            return Plan(
-                action="direct",
-                models=(verifier,),
-                expected_cost_usd=costs[verifier],
-                expected_quality=p_verifier,
-            )
-        return self._drafting(chain, [costs[name] for name in chain], profile, before)
+        profile = self.policy.for_target(target_quality, n_drafters=len(chain) - 1)
+        return plan_chain(prediction, chain, costs=costs, profile=profile)
 
     def chain(self, prediction: Prediction, models: Sequence[str]) -> tuple[str, ...]:
         """`models` as a chain: drafters from cheap to dear, then the verifier.
@@ -91,29 +81,63 @@ class Planner:
             cheaper = best[:MAX_DRAFTERS]
         return (*sorted(cheaper, key=lambda n: (rank[n], n)), verifier), costs
 
-    def _drafting(
-        self,
-        chain: tuple[str, ...],
-        costs: Sequence[float],
-        profile: Profile,
-        before: Assessment,
-    ) -> Plan:
-        expected = profile.expect(before.gain)
-        action: PlanAction = "draft"
-        if len(chain) == 2:
-            cost = costs[0] + (1.0 - expected.accepted_first) * costs[-1]
-        elif expected.accepted_first >= _WORTH_A_TRY:
-            later = costs[1] + (1.0 - expected.accepted_later) * costs[-1]
-            cost = costs[0] + (1.0 - expected.accepted_first) * later
-        else:
-            action = "consensus"
-            cost = costs[0] + costs[1] + (1.0 - expected.accepted_pair) * costs[-1]
-        return Plan(
-            action=action,
-            models=chain,
-            expected_cost_usd=cost,
-            expected_quality=min(1.0, expected.retention * before.p_verifier),
-        )
+
+def plan_chain(
+    prediction: Prediction,
+    chain: Sequence[str],
+    *,
+    costs: Mapping[str, float],
+    profile: Profile,
+    steady: bool = False,
+) -> Plan:
+    """The plan for a chain in its order, the verifier last; `costs` are expected USD per call, NaN
+    where a price is unknown.
+
+    `steady`: the conversation has escalated before. It stays with the verifier, which knows it and
+    has its beginning in the prompt cache, unless a draft looks good enough to be accepted at once
+    and the way over drafts is expected to cost less.
+    """
+    thresholds = steadied(profile.thresholds) if steady else profile.thresholds
+    verifier = chain[-1]
+    p_verifier = prediction.p_success[verifier]
+    before = Assessment(p_first=prediction.p_success[chain[0]], p_verifier=p_verifier)
+    direct = Plan(
+        action="direct",
+        models=(verifier,),
+        expected_cost_usd=costs[verifier],
+        expected_quality=p_verifier,
+    )
+    if next_step(before, thresholds, n_drafters=len(chain) - 1).kind == "escalate":
+        return direct
+    found = _drafting(tuple(chain), [costs[name] for name in chain], profile, before)
+    return direct if steady and found.expected_cost_usd >= costs[verifier] else found
+
+
+def steadied(thresholds: Thresholds) -> Thresholds:
+    """`thresholds` for a conversation that has escalated: drafts are tried again only where the
+    first would be accepted by what is predicted alone."""
+    return replace(thresholds, direct=min(thresholds.direct, thresholds.accept_first))
+
+
+def _drafting(
+    chain: tuple[str, ...], costs: Sequence[float], profile: Profile, before: Assessment
+) -> Plan:
+    expected = profile.expect(before.gain)
+    action: PlanAction = "draft"
+    if len(chain) == 2:
+        cost = costs[0] + (1.0 - expected.accepted_first) * costs[-1]
+    elif expected.accepted_first >= _WORTH_A_TRY:
+        later = costs[1] + (1.0 - expected.accepted_later) * costs[-1]
+        cost = costs[0] + (1.0 - expected.accepted_first) * later
+    else:
+        action = "consensus"
+        cost = costs[0] + costs[1] + (1.0 - expected.accepted_pair) * costs[-1]
+    return Plan(
+        action=action,
+        models=chain,
+        expected_cost_usd=cost,
+        expected_quality=min(1.0, expected.retention * before.p_verifier),
+    )
 
 
 def _cost(prediction: Prediction, name: str, ability: Ability) -> float:

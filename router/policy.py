@@ -15,7 +15,6 @@ threshold search in `training` runs over arrays and is tested to take the very s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -27,7 +26,7 @@ __all__ = [
     "Step",
     "StepKind",
     "Thresholds",
-    "best_draft",
+    "acceptable_gain",
     "next_step",
 ]
 
@@ -65,18 +64,34 @@ CONSERVATIVE: Final = Thresholds(
 class Assessment:
     """Evidence so far: `p_drafts[i]` is P(draft i right), `p_verifier` P(verifier right), given
     all drafts made; before any draft `p_drafts` is empty and `p_first` the predicted P(first
-    drafter right). `correction` is what a deployment has learned to add to the gain."""
+    drafter right). `correction` is what a deployment has learned to add to the gain. `vetoed`
+    names, by number, the drafts that must not be the answer whatever they are worth."""
 
     p_first: float
     p_verifier: float
     p_drafts: tuple[float, ...] = ()
     correction: float = 0.0
+    vetoed: frozenset[int] = frozenset()
 
     @property
     def gain(self) -> float:
-        """What escalating now is worth in quality; -1..1 unless corrected."""
-        best = max(self.p_drafts) if self.p_drafts else self.p_first
-        return self.p_verifier - best + self.correction
+        """What escalating now is worth in quality; -1..1 unless corrected, and infinite when no
+        draft may be the answer."""
+        if not self.p_drafts:
+            return self.p_verifier - self.p_first + self.correction
+        best = self.best
+        return math.inf if best is None else self.gain_over(best)
+
+    @property
+    def best(self) -> int | None:
+        """The number of the most probably right draft that may be the answer, the earliest of
+        equals; None when there is none."""
+        allowed = [index for index in range(len(self.p_drafts)) if index not in self.vetoed]
+        return max(allowed, key=lambda index: (self.p_drafts[index], -index), default=None)
+
+    def gain_over(self, draft: int) -> float:
+        """What the verifier's answer is worth beyond draft number `draft`."""
+        return self.p_verifier - self.p_drafts[draft] + self.correction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +102,9 @@ class Step:
     draft: int | None = None
 
 
-def best_draft(p_drafts: Sequence[float]) -> int:
-    """The number of the most probably right draft; the earliest of equals."""
-    return max(range(len(p_drafts)), key=lambda index: (p_drafts[index], -index))
+def acceptable_gain(thresholds: Thresholds, *, made: int) -> float:
+    """The gain of escalating up to which the best of `made` drafts is accepted."""
+    return thresholds.accept_first if made == 1 else thresholds.accept_later
 
 
 def next_step(assessment: Assessment, thresholds: Thresholds, *, n_drafters: int) -> Step:
@@ -100,9 +115,9 @@ def next_step(assessment: Assessment, thresholds: Thresholds, *, n_drafters: int
         if n_drafters == 0 or gain > thresholds.direct:
             return Step(kind="escalate")
         return Step(kind="draft")
-    limit = thresholds.accept_first if made == 1 else thresholds.accept_later
-    if gain <= limit:
-        return Step(kind="accept", draft=best_draft(assessment.p_drafts))
+    best = assessment.best
+    if best is not None and gain <= acceptable_gain(thresholds, made=made):
+        return Step(kind="accept", draft=best)
     if made >= n_drafters or (made == 1 and gain > thresholds.escalate_first):
         return Step(kind="escalate")
     return Step(kind="draft")

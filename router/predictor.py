@@ -85,6 +85,19 @@ class Predictor:
             embeddings[index] = outputs[0][row]
         return self._prediction(outputs, 0, reading, n_ids, roster), embeddings
 
+    def embed_texts(self, texts: Sequence[str]) -> list[Embedding | None]:
+        """The embeddings of some drafts (float32 [d], unit norm), None for an empty text; what
+        `predict_beside` gives for them, when the prediction is there already."""
+        given = [index for index, text in enumerate(texts) if text]
+        embeddings: list[Embedding | None] = [None] * len(texts)
+        if given:
+            rows = [self._encoder.encode_text(texts[index]) for index in given]
+            shapes = np.zeros((len(rows), len(SHAPE_FEATURES)), dtype=np.float32)
+            found = self._run(("embedding",), pad(rows), shapes, self._one)[0]
+            for row, index in enumerate(given):
+                embeddings[index] = found[row]
+        return embeddings
+
     def predict_many(
         self, queries: Sequence[Query], models: Sequence[str] | None = None
     ) -> list[Prediction]:

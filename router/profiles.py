@@ -57,25 +57,28 @@ class Profile:
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
     """Profiles by target, ascending, for `chain`; with the recalibration they were chosen under
-    (None: the artifact's own)."""
+    (None: the artifact's own). `single` are those for chains of one drafter, which has to be
+    believed or not without a second opinion; empty where `profiles` are for any chain."""
 
     chain: tuple[str, ...]
     profiles: tuple[Profile, ...]
     recalibration: Recalibration | None = None
+    single: tuple[Profile, ...] = ()
 
-    def for_target(self, target: float | None) -> Profile:
-        """The profile that keeps at least `target`; the strictest when none reaches it, and the
-        one at .98 by default."""
+    def for_target(self, target: float | None, *, n_drafters: int = 2) -> Profile:
+        """The profile that keeps at least `target` with so many drafters; the strictest when none
+        reaches it, and the one at .98 by default."""
         wanted = 0.98 if target is None else target
         if not 0.0 <= wanted <= 1.0:
             raise InputError(f"'target_quality' is {wanted}, expected 0..1", param="target_quality")
-        reaching = [one for one in self.profiles if one.target >= wanted - 1e-9]
-        return reaching[0] if reaching else self.profiles[-1]
+        profiles = self.single if n_drafters == 1 and self.single else self.profiles
+        reaching = [one for one in profiles if one.target >= wanted - 1e-9]
+        return reaching[0] if reaching else profiles[-1]
 
     def to_json(self) -> dict[str, Any]:
         """As stored; infinite thresholds become the strings "inf" and "-inf"."""
         stored = asdict(self)
-        for profile in stored["profiles"]:
+        for profile in (*stored["profiles"], *stored["single"]):
             profile["thresholds"] = {
                 name: value if math.isfinite(value) else str(value)
                 for name, value in profile["thresholds"].items()
@@ -88,9 +91,12 @@ class PolicyFile:
         else."""
         try:
             recalibration = stored.get("recalibration")
+            if not stored["profiles"]:
+                raise ValueError("no profiles")
             return cls(
                 chain=tuple(stored["chain"]),
                 profiles=tuple(_profile(one) for one in _ascending(stored["profiles"])),
+                single=tuple(_profile(one) for one in _ascending(stored.get("single", ()))),
                 recalibration=recalibration
                 and Recalibration(**{k: tuple(v) for k, v in recalibration.items()}),
             )
@@ -102,8 +108,6 @@ class PolicyFile:
 
 
 def _ascending(profiles: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    if not profiles:
-        raise ValueError("no profiles")
     return sorted(profiles, key=lambda one: float(one["target"]))
 
 

@@ -44,14 +44,14 @@ FORBIDDEN = {
 # adds one says here where it belongs.
 ROUTER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("extras", "text", "types"),
+    ("extras", "quiet", "text", "types"),
     ("chat",),
     ("config", "config_file", "domains", "migration", "model_limits", "money", "presets", "prices"),
     ("budget", "sandbox", "store"),
     ("artifact", "versions"),
     ("encoder",),
     ("abilities", "model_names", "predictor"),
-    ("planner", "policy", "profiles", "providers", "validation"),
+    ("judge", "planner", "policy", "profiles", "providers", "validation"),
     ("affinity", "cascade", "engine"),
     ("agent", "langchain"),
     ("commands",),

@@ -19,7 +19,14 @@ from .policy_choice import choose_policy
 from .policy_search import conservative_order, pick_cheapest, propose, simulate
 from .replay import Stages
 
-__all__ = ["TARGETS", "certify", "expectations", "fit_policy", "pool_stages"]
+__all__ = [
+    "TARGETS",
+    "certify",
+    "expectations",
+    "first_alone",
+    "fit_policy",
+    "pool_stages",
+]
 
 Floats = npt.NDArray[np.float64]
 TARGETS = (0.95, 0.96, 0.98, 0.99, 1.0)
@@ -95,8 +102,29 @@ def fit_policy(
 ) -> PolicyFile:
     """Profiles for each target: certified where the labels allow it, else the point estimate.
 
-    With `delta` None nothing is certified. A point estimate is marked as such.
+    With `delta` None nothing is certified. A point estimate is marked as such. Where the stages
+    have several drafters, the first alone has profiles of its own.
     """
+    alone = stages.gain.shape[1] > 2
+    return PolicyFile(
+        chain=tuple(chain),
+        profiles=_profiles(stages, targets, delta),
+        recalibration=recalibration,
+        single=_profiles(first_alone(stages), targets, delta) if alone else (),
+    )
+
+
+def first_alone(stages: Stages) -> Stages:
+    """The same prompts with the first drafter and the verifier only."""
+    return replace(
+        stages,
+        gain=stages.gain[:, :2],
+        accepted=stages.accepted[:, :1],
+        draft_cost=stages.draft_cost[:, :1],
+    )
+
+
+def _profiles(stages: Stages, targets: Sequence[float], delta: float | None) -> tuple[Profile, ...]:
     simulated = simulate(stages, propose(stages))
     n_labels = len(np.unique(stages.group))
     profiles = []
@@ -119,7 +147,7 @@ def fit_policy(
                 n_labels=n_labels,
             )
         )
-    return PolicyFile(chain=tuple(chain), profiles=tuple(profiles), recalibration=recalibration)
+    return tuple(profiles)
 
 
 def expectations(stages: Stages, thresholds: Thresholds) -> tuple[Expectation, ...]:

@@ -86,12 +86,18 @@ def _rows(sources: Iterable[object], licences: Iterable[object]) -> list[str]:
 def _policy(policy: PolicyFile) -> str:
     lines = [
         "## Pooled policy",
-        "| target retention | certified | delta | groups of prompts | retention in calibration |",
-        "|---|---|---|---|---|",
+        "| drafters | target retention | certified | delta | groups of prompts | retention in "
+        "calibration | accepted |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for one in policy.profiles:
-        kept = float(np.mean([e.retention for e in one.expectations]))
-        delta = "" if one.delta is None else f"{one.delta:g}"
-        said = "yes" if one.certified else "point estimate"
-        lines.append(f"| {one.target:g} | {said} | {delta} | {one.n_labels:,} | {kept:.3f} |")
+    for drafters, profiles in (("two", policy.profiles), ("one", policy.single)):
+        for one in profiles:
+            kept = float(np.mean([e.retention for e in one.expectations]))
+            taken = float(np.mean([e.accepted_pair for e in one.expectations]))
+            delta = "" if one.delta is None else f"{one.delta:g}"
+            said = "yes" if one.certified else "point estimate"
+            lines.append(
+                f"| {drafters} | {one.target:g} | {said} | {delta} | {one.n_labels:,} "
+                f"| {kept:.3f} | {taken:.0%} |"
+            )
     return "\n".join(lines) + "\n\n"

@@ -65,7 +65,7 @@ def simulate(stages: Stages, policies: Sequence[Thresholds]) -> Simulated:
             cost[index, open_] = (stages.verifier_cost + stages.draft_cost[:, made - 1])[open_]
             gain = stages.gain[:, made]
             limit = policy.accept_first if made == 1 else policy.accept_later
-            taken = open_ & (gain <= limit)
+            taken = open_ & (gain <= limit) & (gain < math.inf)  # infinite: no draft may be taken
             quality[index, taken] = stages.accepted[taken, made - 1]
             cost[index, taken] = stages.draft_cost[taken, made - 1]
             open_ = open_ & ~taken

@@ -220,10 +220,10 @@ def collect_stages(data: ReplaySet, judges: Sequence[Judge], progress: Any = ite
 
 def replay(
     data: ReplaySet, judges: Sequence[Judge], thresholds: Thresholds
-) -> tuple[list[CascadeResult], Floats, Floats]:
+) -> tuple[list[CascadeResult[Draft]], Floats, Floats]:
     """Run the production cascade on every prompt: (results, quality [n], cost_usd [n])."""
 
-    async def run() -> list[CascadeResult]:
+    async def run() -> list[CascadeResult[Draft]]:
         return [
             await run_cascade(
                 query,

@@ -39,14 +39,20 @@ class Agreement:
     meaning: float = math.nan
 
 
-def compare_answers(one: FinalAnswer, two: FinalAnswer, *, meaning: float = math.nan) -> Agreement:
+def compare_answers(
+    one: FinalAnswer,
+    two: FinalAnswer,
+    *,
+    meaning: float = math.nan,
+    same_meaning: float = SAME_MEANING,
+) -> Agreement:
     """Compare two final answers by kind; symmetric.
 
     `meaning` is the cosine of the whole drafts' embeddings. It decides between two drafts of
-    prose, of which neither ends in an answer.
+    prose, of which neither ends in an answer: they say the same from `same_meaning` on.
     """
     if "none" in (one.kind, two.kind):
-        alike = one.kind == two.kind and meaning >= SAME_MEANING
+        alike = one.kind == two.kind and meaning >= same_meaning
         return Agreement(same=alike, exact=False, equivalent=None, overlap=0.0, meaning=meaning)
     exact = _exact(one, two)
     if exact:

@@ -12,10 +12,11 @@ import ast
 import json
 import re
 import string
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from ..quiet import without_warnings
 
 __all__ = ["AnswerKind", "FinalAnswer", "ReadDraft", "parse_number", "read_answer", "read_options"]
 
@@ -304,8 +305,7 @@ def _literal(text: str) -> str | None:
     if len(text) > MAX_LITERAL or text[0] not in "[({'\"TFNb-":
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # escapes that Python frowns on
+        with without_warnings():  # of escapes that Python frowns on
             value: Any = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None

@@ -39,9 +39,12 @@ CHECK_NAMES = (
     "code_parses",
     "format_json",
     "tool_calls",
+    "execution",
 )
 # A draft that fails one of these cannot be the answer, however probable it looks.
-HARD_CHECKS = frozenset({"empty", "length", "content_filter", "format_json", "tool_calls"})
+HARD_CHECKS = frozenset(
+    {"empty", "length", "content_filter", "format_json", "tool_calls", "execution"}
+)
 # Of recorded drafts with a wrong equation 13 to 25% were right; refusals hardly occur among them.
 _CREDIBLE_WITH_WRONG_SUMS = 0.25
 _CREDIBLE_REFUSAL = 0.1

@@ -17,10 +17,11 @@ from typing import Final
 import numpy as np
 
 from ..types import Draft, Embedding, Query
-from .agreement import Agreement, compare_answers
+from .agreement import SAME_MEANING, Agreement, compare_answers
 from .answers import FinalAnswer, ReadDraft, read_answer, read_options
 from .phrases import PhraseWeights
 from .rules.evidence import RULE_FEATURES, RuleEvidence, inspect_draft
+from .tool_calls import read_calls
 
 __all__ = [
     "PAIR_FEATURES",
@@ -126,7 +127,8 @@ class QueryEvidence:
 class DraftEvidence:
     """What is read of one draft. `single` is float32 [len(SINGLE_FEATURES)], prediction included;
     `embedding` float [d] of unit norm, None for a draft too short to mean anything by itself;
-    `logprob` is the log-probability statistic of `logprob_statistic`, NaN when not given."""
+    `logprob` is the log-probability statistic of `logprob_statistic`, NaN when not given;
+    `calls` says that the draft calls tools: its answer is what it calls."""
 
     rules: RuleEvidence
     read: ReadDraft
@@ -135,6 +137,7 @@ class DraftEvidence:
     single: Embedding
     embedding: Embedding | None
     logprob: float
+    calls: bool = False
 
     @property
     def answer(self) -> FinalAnswer:
@@ -192,6 +195,9 @@ def draft_evidence(
     embeddings are float [d] of unit norm, None where there is none.
     """
     read = read_answer(draft.text, options=asked.options, json_wanted=asked.json_wanted)
+    calls = read_calls(draft)
+    if calls is not None:
+        read = ReadDraft(answer=calls, reasoning=draft.text, marked=True)
     reasoning = reasoning_of(read, draft)
     rules = inspect_draft(asked.query, _as_plain(draft, read, reasoning))
     numbers = _numbers(reasoning)
@@ -224,6 +230,7 @@ def draft_evidence(
         single=np.array((*kept, *own, *predicted, *learned), dtype=np.float32),
         embedding=embedding,
         logprob=logprob_statistic(draft.logprobs),
+        calls=calls is not None,
     )
 
 
@@ -275,10 +282,13 @@ def pair_features(
     )
 
 
-def compare_drafts(one: DraftEvidence, two: DraftEvidence) -> Agreement:
-    """Whether two drafts say the same: by their final answers, and by meaning where they have
-    none that can be compared."""
-    return compare_answers(one.answer, two.answer, meaning=_cosine(one.embedding, two.embedding))
+def compare_drafts(
+    one: DraftEvidence, two: DraftEvidence, *, same_meaning: float = SAME_MEANING
+) -> Agreement:
+    """Whether two drafts say the same: by their final answers or tool calls, and by meaning (a
+    cosine of at least `same_meaning`) where they have none that can be compared."""
+    meaning = _cosine(one.embedding, two.embedding)
+    return compare_answers(one.answer, two.answer, meaning=meaning, same_meaning=same_meaning)
 
 
 def logprob_statistic(logprobs: Sequence[float] | None) -> float:

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from ..artifact import Artifact
 from ..errors import ArtifactForeignError
-from ..types import Check, Draft, Embedding, Prediction, Query, Verdict
-from .agreement import Agreement
-from .checks import HARD_CHECKS, Limits, most_credible, render_checks
+from ..types import Draft, Embedding, Prediction, Query, Verdict
+from .agreement import SAME_MEANING
+from .checks import Limits, most_credible
 from .escalation import ESCALATION_FEATURES, escalation_features
 from .features import (
     PAIR_FEATURES,
@@ -43,30 +42,17 @@ from .recalibration import (
     single_inputs,
     verifier_inputs,
 )
+from .tool_calls import SAME_CALLS_LOGIT
+from .verdicts import Judgement, explain
 
-__all__ = ["Judgement", "Validator"]
+__all__ = ["Validator"]
 
 _COLUMNS: Final = {
     "single": SINGLE_FEATURES,
     "pair": PAIR_FEATURES,
     "escalation": ESCALATION_FEATURES,
 }
-_NO_LIMITS: Final = Limits()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """What is known of a set of drafts. All tuples are in the order of the drafts.
-
-    `p_drafts`: P(draft right), peers counted. `evidence` is what was read of each.
-    `agreements[i]` compares draft i with its most telling peer, None when it has none.
-    """
-
-    p_drafts: tuple[float, ...]
-    evidence: tuple[DraftEvidence, ...]
-    agreements: tuple[Agreement | None, ...]
-    single_logits: tuple[float, ...]
-    pair_logits: tuple[float, ...]
+_P_TRIED: Final = 0.95  # of a draft that did, when run, what the query says it should
 
 
 class Validator:
@@ -112,24 +98,13 @@ class Validator:
         """
         drafts = (draft, *peers)
         judged = self.judge(query_evidence(query), drafts, prediction, embeddings=embeddings)
-        agreement = judged.agreements[0]
-        agreed = agreement is not None and agreement.same
-        rules = judged.evidence[0].rules
-        p = min(judged.p_drafts[0], most_credible(rules, draft, agreed=agreed))
-        checks = list(render_checks(rules, query, draft, limits or _NO_LIMITS))
-        relevance = judged.evidence[0].value("relevance")
-        if not math.isnan(relevance):
-            detail = "cosine of query and draft"
-            checks.append(Check(name="relevance", passed=None, value=relevance, detail=detail))
-        if agreement is not None:
-            checks.append(_agreement_check(agreement))
-        failed = any(check.passed is False and check.name in HARD_CHECKS for check in checks)
-        threshold = self.thresholds["pair" if peers else "single"]
-        return Verdict(
-            accept=not failed and p >= threshold,
-            p_acceptable=0.0 if failed else p,
-            threshold=threshold,
-            checks=tuple(checks),
+        return explain(
+            judged,
+            0,
+            query=query,
+            draft=draft,
+            threshold=self.thresholds["pair" if peers else "single"],
+            limits=limits or Limits(),
         )
 
     def judge(
@@ -146,31 +121,57 @@ class Validator:
         `embeddings`: of the drafts, float [d] of unit norm, as the predictor gives them beside the
         query's; None, or None for a draft, where there is none: meaning is then not judged.
         """
-        weights = recalibration or self.recalibration
         evidence = tuple(
-            draft_evidence(
-                asked,
-                draft,
-                p_success=prediction.p_success.get(draft.model or "", prediction.p_typical),
-                p_typical=prediction.p_typical,
-                phrases=self._phrases,
-                query_embedding=prediction.embedding,
-                embedding=embedding,
-            )
+            self.read(asked, draft, prediction, embedding=embedding)
             for draft, embedding in zip(drafts, embeddings or [None] * len(drafts), strict=True)
         )
+        return self.weigh(drafts, evidence, recalibration=recalibration)
+
+    def read(
+        self,
+        asked: QueryEvidence,
+        draft: Draft,
+        prediction: Prediction,
+        *,
+        embedding: Embedding | None = None,
+    ) -> DraftEvidence:
+        """What is read of one draft, whatever other drafts there are."""
+        return draft_evidence(
+            asked,
+            draft,
+            p_success=prediction.p_success.get(draft.model or "", prediction.p_typical),
+            p_typical=prediction.p_typical,
+            phrases=self._phrases,
+            query_embedding=prediction.embedding,
+            embedding=embedding,
+        )
+
+    def weigh(
+        self,
+        drafts: Sequence[Draft],
+        evidence: tuple[DraftEvidence, ...],
+        *,
+        recalibration: Recalibration | None = None,
+        same_meaning: float = SAME_MEANING,
+    ) -> Judgement:
+        """`judge`, when the drafts have been read already. `same_meaning` is the cosine from which
+        two drafts of prose count as saying the same."""
+        weights = recalibration or self.recalibration
         raw = [row[0] for row in _run(self._single, np.stack([one.single for one in evidence]))]
+        for index, one in enumerate(evidence):
+            if one.calls:  # nothing is learned of calls beyond the model that makes them
+                raw[index] = one.value("p_success_logit")
         if len(drafts) == 1:
             most = most_credible(evidence[0].rules, drafts[0], agreed=False)
             inputs = single_inputs(min(raw[0], _ceiling(most)), evidence[0].logprob)
             return Judgement(
-                p_drafts=(weights.apply("single", inputs),),
+                p_drafts=(_tried(weights.apply("single", inputs), drafts[0]),),
                 evidence=evidence,
                 agreements=(None,),
                 single_logits=tuple(raw),
                 pair_logits=tuple(raw),
             )
-        return self._judge_peers(drafts, evidence, raw, weights)
+        return self._judge_peers(drafts, evidence, raw, weights, same_meaning)
 
     def weigh_verifier(
         self,
@@ -187,6 +188,8 @@ class Validator:
         draft right) + P(only the verifier right) - P(only the draft right). What is compared with
         a threshold is the difference to P(best draft right), and the second knows that best.
         """
+        if any(one.calls for one in judged.evidence):
+            return prediction.p_success[verifier], 0.0
         weights = recalibration or self.recalibration
         features, first, second = escalation_features(
             asked,
@@ -218,12 +221,17 @@ class Validator:
         evidence: tuple[DraftEvidence, ...],
         raw: list[float],
         weights: Recalibration,
+        same_meaning: float,
     ) -> Judgement:
         """Every draft beside every other. With more than one peer their evidence adds up in
         log-odds, damped by the square root of their number, since models err alike."""
         n = len(evidence)
         order = [(i, j) for i in range(n) for j in range(n) if i != j]
-        compared = {(i, j): compare_drafts(evidence[i], evidence[j]) for i, j in order if i < j}
+        compared = {
+            (i, j): compare_drafts(evidence[i], evidence[j], same_meaning=same_meaning)
+            for i, j in order
+            if i < j
+        }
         both = {(i, j): compared[min(i, j), max(i, j)] for i, j in order}
         rows = [
             pair_features(
@@ -237,6 +245,10 @@ class Validator:
         ]
         found = _run(self._pair, np.stack(rows))
         logits = {pair: row[0] for pair, row in zip(order, found, strict=True)}
+        for i, j in order:
+            if evidence[i].calls or evidence[j].calls:
+                shift = SAME_CALLS_LOGIT if both[i, j].same else -SAME_CALLS_LOGIT
+                logits[i, j] = raw[i] + shift
         p_drafts, pair_logits, agreements = [], [], []
         for i in range(n):
             peers = [j for j in range(n) if j != i]
@@ -250,7 +262,7 @@ class Validator:
                 evidence[telling].logprob,
                 same=agreed,
             )
-            p_drafts.append(weights.apply("pair", inputs))
+            p_drafts.append(_tried(weights.apply("pair", inputs), drafts[i]))
             pair_logits.append(raw[i] + shift)
             agreements.append(both[i, telling])
         return Judgement(
@@ -260,6 +272,12 @@ class Validator:
             single_logits=tuple(raw),
             pair_logits=tuple(pair_logits),
         )
+
+
+def _tried(p: float, draft: Draft) -> float:
+    """`p` in the light of checks made outside the text: examples that held when run say much."""
+    held = any(check.passed is True for check in draft.checks)
+    return max(p, _P_TRIED) if held else p
 
 
 def _correction_inputs(
@@ -303,14 +321,6 @@ def _ceiling(most: float) -> float:
 def _known(value: float) -> float:
     """0 for what is not known."""
     return 0.0 if math.isnan(value) else value
-
-
-def _agreement_check(agreement: Agreement) -> Check:
-    same = agreement.same
-    detail = "the drafts say the same" if same else "the drafts do not say the same"
-    if not math.isnan(agreement.meaning):
-        detail = f"{detail}; cosine of their embeddings {agreement.meaning:.2f}"
-    return Check(name="agreement", passed=same, value=agreement.overlap, detail=detail)
 
 
 def _run(session: Any, features: np.ndarray[Any, np.dtype[np.float32]]) -> list[list[float]]:

@@ -11,7 +11,7 @@ import pytest
 from router.abilities import Abilities, Ability, prior_features
 from router.artifact import Artifact
 from router.errors import InputError
-from router.planner import MAX_DRAFTERS, Planner
+from router.planner import MAX_DRAFTERS, Planner, plan_chain
 from router.policy import Thresholds
 from router.profiles import Expectation, PolicyFile, Profile
 from router.types import Prediction
@@ -162,3 +162,25 @@ def test_a_target_outside_the_range_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         planner().plan(prediction(), target_quality=97.0)
     assert caught.value.param == "target_quality"
+
+
+def test_a_conversation_that_escalated_stays_with_the_verifier() -> None:
+    profile, costs = planner().policy.profiles[0], COST
+    before = prediction(small=0.6, large=0.85)
+    fresh = plan_chain(before, ("small", "large"), costs=costs, profile=profile)
+    known = plan_chain(before, ("small", "large"), costs=costs, profile=profile, steady=True)
+    assert (fresh.action, known.action) == ("draft", "direct")
+
+
+def test_it_goes_back_to_drafts_that_look_good_enough_at_once() -> None:
+    profile, easy = planner().policy.profiles[0], prediction(small=0.9, large=0.9)
+    found = plan_chain(easy, ("small", "large"), costs=COST, profile=profile, steady=True)
+    assert found.action == "draft"
+
+
+def test_but_not_when_the_verifiers_prompt_cache_makes_that_dearer() -> None:
+    profile, easy = planner().policy.profiles[0], prediction(small=0.9, large=0.9)
+    cached = {**COST, "large": COST["small"] * 1.1}
+    found = plan_chain(easy, ("small", "large"), costs=cached, profile=profile, steady=True)
+    assert found.action == "direct"
+    assert found.expected_cost_usd == cached["large"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import InputError
-from router.policy import CONSERVATIVE, Assessment, Step, Thresholds, best_draft, next_step
+from router.policy import CONSERVATIVE, Assessment, Step, Thresholds, next_step
 
 
 def limits(**changes: float) -> Thresholds:
@@ -58,7 +58,18 @@ def test_gain_is_what_escalating_buys_over_the_best_draft() -> None:
 
 
 def test_the_best_draft_is_the_earliest_of_equals() -> None:
-    assert best_draft((0.1, 0.9, 0.9)) == 1
+    assert known(0.5, 0.1, 0.9, 0.9).best == 1
+
+
+def test_a_vetoed_draft_is_never_accepted_and_escalating_is_worth_everything_then() -> None:
+    always = limits(direct=math.inf, accept_first=math.inf, accept_later=math.inf)
+    alone = Assessment(p_first=0.5, p_verifier=0.1, p_drafts=(0.9,), vetoed=frozenset({0}))
+    assert alone.best is None
+    assert alone.gain == math.inf
+    assert next_step(alone, always, n_drafters=1) == ESCALATE
+    beside = Assessment(p_first=0.5, p_verifier=0.1, p_drafts=(0.9, 0.2), vetoed=frozenset({0}))
+    assert next_step(beside, always, n_drafters=2) == Step(kind="accept", draft=1)
+    assert beside.gain == pytest.approx(-0.1)
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 3))

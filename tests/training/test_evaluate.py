@@ -117,7 +117,7 @@ class KnowingBench:
         self, query: Query, rows: Sequence[int], texts: Sequence[str]
     ) -> tuple[Prediction, list[Embedding | None]]:
         known = RecordedPredictor(self._right(rows), 0.5, Embedder(tiny_table()))
-        return known.predict_beside(query, texts)
+        return known.predict(query), known.embed_texts(texts)
 
     def validator(self, row: int) -> Validator:
         raise NotImplementedError

@@ -80,7 +80,8 @@ class CrossfitBench:
     def prediction_beside(
         self, query: Query, rows: Sequence[int], texts: Sequence[str]
     ) -> tuple[Prediction, list[Embedding | None]]:
-        return self._predictor(rows).predict_beside(query, texts)
+        predictor = self._predictor(rows)
+        return predictor.predict(query), predictor.embed_texts(texts)
 
     def validator(self, row: int) -> Validator:
         if self._unseen:

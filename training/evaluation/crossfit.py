@@ -108,15 +108,12 @@ class RecordedPredictor:
         )
 
     def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
-        """The recorded prediction, whatever is asked."""
-        return self._prediction
+        """The recorded prediction, with the query's embedding."""
+        return replace(self._prediction, embedding=self._embed(query.text))
 
-    def predict_beside(
-        self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
-    ) -> tuple[Prediction, list[Embedding | None]]:
-        """The recorded prediction with the query's embedding, and those of the texts."""
-        prediction = replace(self._prediction, embedding=self._embed(query.text))
-        return prediction, [self._embed(text) if text else None for text in texts]
+    def embed_texts(self, texts: Sequence[str]) -> list[Embedding | None]:
+        """The embeddings of texts, None for an empty one."""
+        return [self._embed(text) if text else None for text in texts]
 
 
 def _validator(root: Path, version: str) -> Validator:

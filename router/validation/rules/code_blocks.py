@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import symtable
-import threading
-import warnings
 from dataclasses import dataclass
+
+from ...quiet import without_warnings
 
 __all__ = ["MAX_PYTHON_CHARS", "CodeFinding", "inspect_code"]
 
@@ -22,9 +22,6 @@ _BRACKETED = frozenset(
 _STARTS = ("def ", "import ", "from ", "class ", "async def ", "#!/usr/bin/env python")
 _STRING = re.compile(r'"""|"(?:[^"\\\n]|\\.)*+"|\'(?:[^\'\\\n]|\\.)*+\'|//[^\n]*+|#[^\n]*+')
 _PROMPT = (">>> ", "...", "$ ", "%", "!")  # shell and notebook transcripts are not modules
-# warnings.catch_warnings swaps process-wide state: two threads inside it at once can leave the
-# "ignore" filter behind for good. Parsing holds the GIL anyway, so the lock costs no parallelism.
-_QUIET = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +80,7 @@ def _parse_python(body: str) -> tuple[bool | None, str]:
     first = body[:1]
     source = f"if 1:\n{body}" if first == " " or first == "\t" else body
     try:
-        with _QUIET, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             symtable.symtable(source, "draft", "exec")
     except SyntaxError as error:
         line = (error.lineno or 1) - (source is not body)
