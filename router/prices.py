@@ -1,0 +1,232 @@
+"""What calls cost: a model's own prices, else those of the catalogue that `genai-prices` ships.
+
+The catalogue's own rules match by the beginning or by parts of a name, so that a model it does not
+know can get the price of another ("gemini-1.5-flash-8b" that of gemini-1.5-flash, at twice its
+own). Here a model has a price only when the catalogue lists exactly its id, or its id without the
+date or version at its end. A model without one has None: not zero, and no guess.
+
+Prices are for tokens; what providers charge for their own tools (a web search) is not in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from .chat import Usage
+from .config import ModelConfig
+from .money import to_nano, to_usd
+
+if TYPE_CHECKING:
+    from genai_prices.types import MatchLogic, ModelInfo, ModelPrice, TieredPrices
+
+__all__ = ["Price", "Rates", "catalogue_price", "context_window", "price_of", "undated"]
+
+_PER: Final = 1_000_000
+_CATALOGUE_NAMES: Final = {"gemini": "google"}
+
+_CATALOGUE_RATES: Final = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "long_cache_write": "cache_write_1h_mtok",
+}
+
+# What of a call's parameters can change its price.
+_VARIANTS: Final = ("service_tier", "speed")
+
+_DATED = re.compile(
+    r"(?:[-@]20\d\d-?\d\d-?\d\d"  # -2024-08-06, -20241022, @20241022
+    r"|-\d\d-(?:20)?\d\d"  # -05-20 (month and day), -09-2025
+    r"|-00\d"
+    r"|-latest)$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """USD per 1,000,000 tokens. What is None is billed as input; reasoning is billed as output.
+
+    `cache_write` is for a cache of minutes, `long_cache_write` for one of an hour.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    long_cache_write: Decimal | None = None
+
+    @property
+    def dearest_input(self) -> Decimal:
+        """The most that a token of the prompt can cost."""
+        known = (self.input, self.cached_input, self.cache_write, self.long_cache_write)
+        return max(rate for rate in known if rate is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a call of one model costs.
+
+    `tiers` are pairs (n, rates), n ascending from -1: a call with more than n tokens in its prompt
+    is billed at these rates, all of it. `call_usd` comes on top of every call.
+    """
+
+    tiers: tuple[tuple[int, Rates], ...]
+    call_usd: Decimal = Decimal(0)
+
+    @property
+    def input_cost(self) -> float:
+        """USD per 1,000,000 tokens of a short prompt."""
+        return float(self.tiers[0][1].input)
+
+    @property
+    def output_cost(self) -> float:
+        """USD per 1,000,000 tokens of the answer to a short prompt."""
+        return float(self.tiers[0][1].output)
+
+    def cost_usd(self, usage: Usage) -> float:
+        """What a call with this usage costs, in USD, to the nano-dollar."""
+        rates = next(rates for n, rates in reversed(self.tiers) if usage.prompt_tokens > n)
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
+        total = (
+            (usage.prompt_tokens - cached - written) * rates.input
+            + cached * (rates.input if rates.cached_input is None else rates.cached_input)
+            + written * (rates.input if rates.cache_write is None else rates.cache_write)
+            + usage.completion_tokens * rates.output
+        )
+        return to_usd(to_nano(self.call_usd + total / _PER))
+
+    def upper_bound_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The most a call with at most so many tokens can cost, whatever is cached, in USD."""
+        total = max(
+            prompt_tokens * rates.dearest_input + completion_tokens * rates.output
+            for n, rates in self.tiers
+            if prompt_tokens > n
+        )
+        return to_usd(to_nano(self.call_usd + total / _PER))
+
+
+def price_of(
+    config: ModelConfig, *, at: datetime | None = None, params: Mapping[str, Any] | None = None
+) -> Price | None:
+    """The price of a model: its own where its configuration has one, else the catalogue's.
+
+    None: unknown. `at` (default: now) and `params` are as for `catalogue_price`. The provider is
+    the one that the configuration names, wherever its `api_base` points.
+    """
+    price = _own_price(config)
+    if price is None:
+        name = config.model or config.name
+        price = catalogue_price(config.provider, name, at=at, params=params)
+    if price is None:
+        return None
+    own = {"cached_input": config.cached_input_cost, "cache_write": config.cache_write_cost}
+    given = {name: _decimal(cost) for name, cost in own.items() if cost is not None}
+    if not given:
+        return price
+    return replace(price, tiers=tuple((n, replace(rates, **given)) for n, rates in price.tiers))
+
+
+def catalogue_price(
+    provider: str,
+    model: str,
+    *,
+    at: datetime | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> Price | None:
+    """The catalogue's price of exactly this model of this provider; None when it has none.
+
+    `at`: when the call is made, as prices change, with some providers by the hour. `params`: the
+    call's parameters or the reply, whose service_tier or speed can have a price of its own. The
+    first call loads the catalogue, which takes some 60 ms.
+    """
+    info = _find(provider, model)
+    if info is None:
+        return None
+    variant = {key: str(params[key]) for key in _VARIANTS if params.get(key)} if params else None
+    return _price(info.get_prices(at or datetime.now(UTC), variant))
+
+
+def context_window(provider: str, model: str) -> int | None:
+    """How many tokens a model of the catalogue can hold, where that is known."""
+    info = _find(provider, model)
+    return None if info is None else info.context_window
+
+
+def undated(model: str) -> str:
+    """A model's id without the date or version at its end ("gpt-4o-2024-08-06" is gpt-4o)."""
+    return _DATED.sub("", model)
+
+
+def _own_price(config: ModelConfig) -> Price | None:
+    if config.cost is not None:
+        blended = _decimal(config.cost) * 1000
+        return Price(tiers=((-1, Rates(input=blended, output=blended)),))
+    if config.input_cost is not None and config.output_cost is not None:
+        rates = Rates(input=_decimal(config.input_cost), output=_decimal(config.output_cost))
+        return Price(tiers=((-1, rates),))
+    return None
+
+
+def _decimal(cost: float) -> Decimal:
+    return Decimal(repr(cost))
+
+
+def _find(provider: str, model: str) -> ModelInfo | None:
+    known = _models(_CATALOGUE_NAMES.get(provider, provider))
+    name = model.lower()
+    return known.get(name) or known.get(undated(name))
+
+
+@cache
+def _models(provider_id: str) -> Mapping[str, ModelInfo]:
+    """Every id that the catalogue lists for a provider, in lower case, and what it stands for."""
+    from genai_prices.data import providers
+
+    listed: dict[str, ModelInfo] = {}
+    begun: dict[str, ModelInfo] = {}
+    for info in next((found.models for found in providers if found.id == provider_id), ()):
+        listed.setdefault(info.id.lower(), info)
+        for rule, text in _texts(info.match):
+            # A rule's beginning or part of a name is also a whole name, if all rules agree.
+            if info.is_match(text):
+                (listed if rule == "equals" else begun).setdefault(text.lower(), info)
+    return begun | listed
+
+
+def _texts(clause: MatchLogic) -> Iterator[tuple[str, str]]:
+    for rule in ("equals", "starts_with", "contains"):
+        text = getattr(clause, rule, None)
+        if text is not None:
+            yield rule, text
+    for inner in (*getattr(clause, "or_", ()), *getattr(clause, "and_", ())):
+        yield from _texts(inner)
+
+
+def _price(found: ModelPrice) -> Price | None:
+    """The catalogue's price in our terms; None for a model that does not turn text into text."""
+    prices = {name: getattr(found, key) for name, key in _CATALOGUE_RATES.items()}
+    given = {name: price for name, price in prices.items() if price is not None}
+    if "input" not in given or "output" not in given:
+        return None
+    starts = {tier.start for price in given.values() for tier in getattr(price, "tiers", ())}
+    tiers = tuple(
+        (start, Rates(**{name: _rate(price, start) for name, price in given.items()}))
+        for start in (-1, *sorted(starts))
+    )
+    per_thousand = _rate(found.requests_kcount or Decimal(0), -1)
+    return Price(tiers=tiers, call_usd=per_thousand / 1000)
+
+
+def _rate(price: Decimal | TieredPrices, start: int) -> Decimal:
+    if isinstance(price, Decimal):
+        return price
+    reached = [tier.price for tier in price.tiers if tier.start <= start]  # by ascending start
+    return reached[-1] if reached else price.base
