@@ -6,10 +6,11 @@ ConfigError of what pydantic finds). Keys never show in a repr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -29,12 +30,14 @@ __all__ = [
     "DOMAIN_KEYS",
     "BudgetConfig",
     "BudgetStatus",
+    "CascadeConfig",
     "DomainConfig",
     "EndpointConfig",
     "ModelConfig",
     "QualityConfig",
     "StreamPolicy",
     "TimeoutConfig",
+    "nearest",
     "parse_config",
 ]
 
@@ -214,6 +217,53 @@ class BudgetConfig(_Strict):
     store: Path | None = None
 
 
+class CascadeConfig(_Strict):
+    """A whole cascade, as a configuration file holds it.
+
+    models: cheapest first, the verifier last. May be empty where a DEFAULT chain stands in.
+    stream_policy: "buffered" streams a draft once it is accepted; "optimistic" streams what is
+        likely to be right at once.
+    preset: the name of the preset that it started from.
+
+    One name is one model: where a chain repeats a name, it repeats the whole model.
+    """
+
+    models: tuple[ModelConfig, ...] = ()
+    quality: QualityConfig = QualityConfig()
+    domains: DomainConfig | None = None
+    budget: BudgetConfig | None = None
+    stream_policy: StreamPolicy = "buffered"
+    preset: str | None = None
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> CascadeConfig:
+        chains = {"models": self.models}
+        for domain, chain in (self.domains.domains if self.domains else {}).items():
+            chains[f"domains.domains.{domain}"] = chain
+        stand_in = self.domains and self.domains.enabled and DEFAULT_DOMAIN in self.domains.domains
+        if not self.models and not stand_in:
+            raise ValueError("'models' is empty, expected at least one model")
+        known: dict[str, ModelConfig] = {}
+        for where, chain in chains.items():
+            for index, model in enumerate(chain):
+                spot, name = f"{where}[{index}]", model.name
+                if any(name == earlier.name for earlier in chain[:index]):
+                    raise ValueError(f"'{spot}.name': {name!r} is there twice")
+                if known.setdefault(name, model) != model:
+                    raise ValueError(
+                        f"'{spot}.name': another model is called {name!r} too; name one of them "
+                        "otherwise and say with 'model' what it is called upstream"
+                    )
+        for name, model in known.items():
+            for other in model.fallbacks:
+                if other not in known or other == name:
+                    hint = nearest(other, known.keys() - {name})
+                    raise ValueError(
+                        f"'fallbacks' of {name!r}: no other model is called {other!r}{hint}"
+                    )
+        return self
+
+
 def parse_config(kind: type[_Config], given: Any, *, where: str = "") -> _Config:
     """`given` (a mapping, or already a `kind`) as a `kind`; ConfigError naming every wrong key.
 
@@ -225,24 +275,37 @@ def parse_config(kind: type[_Config], given: Any, *, where: str = "") -> _Config
         return kind.model_validate(given)
     except ValidationError as exc:
         faults = exc.errors(include_input=False, include_url=False)
-        names = tuple(kind.model_fields)
         said = [
-            _describe(where, fault["loc"], fault["type"], fault["msg"], names) for fault in faults
+            _describe(kind, where, fault["loc"], fault["type"], fault["msg"]) for fault in faults
         ]
         first = _path(where, faults[0]["loc"])
         raise ConfigError("; ".join(said), param=first or None) from None
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to append to a message about an unknown name: "; did you mean ...?", or nothing."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
 def _describe(
-    where: str, loc: tuple[int | str, ...], kind: str, message: str, names: tuple[str, ...]
+    kind: type[BaseModel], where: str, loc: tuple[int | str, ...], fault: str, message: str
 ) -> str:
     path = _path(where, loc)
-    if kind == "extra_forbidden":
-        near = get_close_matches(str(loc[-1]), names, n=1, cutoff=0.5) if len(loc) == 1 else []
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"'{path}' is not known{hint}"
+    if fault == "extra_forbidden":
+        return f"'{path}' is not known{nearest(str(loc[-1]), _fields_at(kind, loc[:-1]))}"
     said = message.removeprefix("Value error, ")
     return f"'{path}': {said[:1].lower()}{said[1:]}" if path else said
+
+
+def _fields_at(kind: Any, loc: tuple[int | str, ...]) -> Iterable[str]:
+    """The field names of the model that `loc` leads to; indices and keys of mappings pass by."""
+    for step in loc:
+        if step in kind.model_fields:
+            kind = kind.model_fields[step].annotation
+            while inner := [one for one in get_args(kind) if one not in (NoneType, Ellipsis)]:
+                kind = inner[-1]
+    return tuple(kind.model_fields)
 
 
 def _path(where: str, loc: tuple[int | str, ...]) -> str:
