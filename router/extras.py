@@ -38,6 +38,7 @@ EXTRA_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "redis": ("redis",),
         "langchain": ("langchain_core",),
         "otel": ("opentelemetry",),
+        "sandbox": ("daytona",),
     }
 )
 
