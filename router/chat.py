@@ -73,19 +73,26 @@ class ChatRequest:
             raise InputError("'tools' must be a list", param="tools")
         if response_format is not None and not isinstance(response_format, Mapping):
             raise InputError("'response_format' must be an object", param="response_format")
-        return Query.from_messages(messages, tools=tools, response_format=response_format)
+        choice = self.params.get("tool_choice")
+        if choice is not None and not isinstance(choice, str | Mapping):
+            raise InputError("'tool_choice' must be a string or an object", param="tool_choice")
+        return Query.from_messages(
+            messages, tools=tools, response_format=response_format, tool_choice=choice
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """Tokens as the provider counted them. `prompt_tokens` is all input: `cached_tokens` of it
-    were read from the provider's prompt cache, `cache_write_tokens` written to it;
-    `reasoning_tokens` are part of `completion_tokens`."""
+    were read from the provider's prompt cache, `cache_write_tokens` written to it, and of these
+    `long_cache_write_tokens` for an hour rather than minutes; `reasoning_tokens` are part of
+    `completion_tokens`."""
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
 

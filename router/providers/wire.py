@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from ..chat import ChatRequest, Delta
 
-__all__ = ["Reply", "ReplyReader", "Wire", "WireError"]
+__all__ = ["NO_DEFAULTS", "Reply", "ReplyReader", "Wire", "WireError"]
+
+
+NO_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class WireError(Exception):
@@ -55,7 +59,10 @@ class ReplyReader(Protocol):
 class Wire(Protocol):
     """One wire format."""
 
-    path: str  # below the API base: "/chat/completions"
+    @property
+    def path(self) -> str:
+        """Where to post, below the API base: "/chat/completions"."""
+        ...
 
     def headers(self, api_key: str | None) -> dict[str, str]:
         """The headers that authenticate and declare, without content-type."""
@@ -69,9 +76,16 @@ class Wire(Protocol):
         stream: bool,
         max_tokens: int | None,
         ask_logprobs: bool,
+        defaults: Mapping[str, Any] = NO_DEFAULTS,
     ) -> dict[str, Any]:
         """The JSON body of a call. `max_tokens` is the model's own limit, for a format that
-        demands one; `ask_logprobs` asks for log-probabilities where the format has them."""
+        demands one; `ask_logprobs` asks for log-probabilities where the format has them.
+        `defaults` are parameters in this format's own words, for those that the request leaves
+        open. Raises InputError naming what the format cannot say."""
+        ...
+
+    def dropped(self, request: ChatRequest) -> tuple[str, ...]:
+        """The names of the caller's fields that `body` leaves out, having no counterpart."""
         ...
 
     def read_reply(self, body: Any) -> Reply:

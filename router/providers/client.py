@@ -1,0 +1,234 @@
+"""One configured model: its endpoints tried in order, each with retries and a circuit breaker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import orjson
+
+from ..chat import Attempt, ChatRequest, Completion, Delta
+from ..config import ModelConfig
+from ..errors import InputError, UpstreamError
+from .circuit import CircuitBreaker
+from .completion import Price, build_completion, hide_logprobs
+from .endpoint import Endpoint, resolve_endpoints
+from .exchange import Exchange, OnDelta
+from .failures import circuit_error
+from .retry import backoff_s
+from .transport import Transport
+
+__all__ = ["ModelClient"]
+
+
+@dataclass(kw_only=True)
+class _Lane:
+    """An endpoint and what experience says of it."""
+
+    endpoint: Endpoint
+    logprobs: bool
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+
+
+@dataclass(kw_only=True)
+class _Call:
+    """One `complete` under way."""
+
+    request: ChatRequest
+    ask_logprobs: bool
+    on_delta: OnDelta | None
+    start: float = field(default_factory=time.perf_counter)
+    attempts: list[Attempt] = field(default_factory=list)
+    passed_on: bool = False  # what was said cannot be unsaid: no retry from here on
+
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.start) * 1000
+
+
+class ModelClient:
+    """Asks one model. Safe to share between tasks and event loops.
+
+    `price` turns usage into USD. Raises ConfigError when a provider is unknown or wants a key that
+    neither the configuration nor `environ` (by default the process's) has.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        transport: Transport,
+        *,
+        price: Price | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        endpoints = resolve_endpoints(
+            config,
+            os.environ if environ is None else environ,
+            use_proxies=not transport.finds_proxies,
+        )
+        self.name = config.name
+        self.config = config
+        self._transport = transport
+        self._price = price
+        self._lanes = [_Lane(endpoint=one, logprobs=one.logprobs) for one in endpoints]
+        self._random = Random()
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether the first endpoint returns log-probabilities, as far as is known by now."""
+        return self._lanes[0].logprobs
+
+    def dropped(self, request: ChatRequest) -> tuple[str, ...]:
+        """The names of the request's fields that the first endpoint is not sent, as its format
+        has nothing like them ("seed"); raises InputError as `complete` does."""
+        return self._lanes[0].endpoint.wire.dropped(request)
+
+    async def complete(
+        self,
+        request: ChatRequest,
+        *,
+        ask_logprobs: bool = False,
+        on_delta: OnDelta | None = None,
+    ) -> Completion:
+        """The model's answer; with `on_delta` streamed, each delta awaited as it arrives.
+
+        Raises UpstreamError, whose `calls` are all that was tried, and InputError for a request
+        that JSON or the provider's format cannot hold. Once a delta has been passed on nothing is
+        tried again.
+        """
+        call = _Call(request=request, ask_logprobs=ask_logprobs, on_delta=on_delta)
+        for lane in self._lanes:
+            completion = await self._ask(lane, call)
+            if completion is not None:
+                return completion
+            if call.passed_on:
+                break
+        raise _failure(call.attempts)
+
+    async def _ask(self, lane: _Lane, call: _Call) -> Completion | None:
+        """The answer of one endpoint, asked again while that makes sense; None when it failed."""
+        said = "logprobs" in call.request.params or "logprobs" in lane.endpoint.params
+        wanted = call.ask_logprobs and lane.logprobs and not said
+        add_logprobs = wanted
+        retries = 0
+        while True:
+            outcome = await self._try(lane, call, add_logprobs)
+            if isinstance(outcome, Completion):
+                if wanted and not add_logprobs:
+                    lane.logprobs = False  # they were what it refused
+                return outcome
+            if call.passed_on:
+                return None
+            if add_logprobs and outcome.cause == "bad_request":
+                add_logprobs = False
+                continue
+            if not outcome.retryable or retries == self.config.max_retries:
+                return None
+            delay_s = backoff_s(retries, self._random, retry_after_s=outcome.retry_after_s)
+            if delay_s is None:
+                return None
+            await asyncio.sleep(delay_s)
+            retries += 1
+
+    async def _try(
+        self, lane: _Lane, call: _Call, add_logprobs: bool
+    ) -> Completion | UpstreamError:
+        """One HTTP call, or none while the circuit is open; either way it is an attempt."""
+        body = self._body(lane.endpoint, call, add_logprobs)
+        now = time.monotonic()
+        if not lane.breaker.allow(now):
+            error = circuit_error(lane.endpoint, lane.breaker.wait_s(now))
+            call.attempts.append(_skipped(lane.endpoint, error))
+            return error
+        on_delta = _without_logprobs(call.on_delta) if add_logprobs else call.on_delta
+        offset_ms = call.elapsed_ms()
+        sender = await self._transport.sender()
+        exchange = Exchange(sender, lane.endpoint, self.config.timeout, on_delta=on_delta)
+        try:
+            reply = await exchange.run(body)
+        except UpstreamError as error:
+            if error.retryable:
+                lane.breaker.fail(time.monotonic())
+            else:
+                lane.breaker.abandon()
+            call.attempts.append(exchange.attempt(error))
+            call.passed_on = exchange.passed_on
+            return error
+        except BaseException:  # cancelled, or on_delta's own
+            lane.breaker.abandon()
+            raise
+        lane.breaker.succeed()
+        call.attempts.append(exchange.attempt())
+        first_ms = exchange.first_token_ms
+        return build_completion(
+            reply,
+            lane.endpoint,
+            price=self._price,
+            keep_logprobs=not add_logprobs,
+            latency_ms=call.elapsed_ms(),
+            first_token_ms=None if first_ms is None else offset_ms + first_ms,
+            attempts=call.attempts,
+        )
+
+    def _body(self, endpoint: Endpoint, call: _Call, add_logprobs: bool) -> bytes:
+        body = endpoint.wire.body(
+            call.request,
+            model=endpoint.upstream_model,
+            stream=call.on_delta is not None,
+            max_tokens=endpoint.max_tokens,
+            ask_logprobs=add_logprobs,
+            defaults=endpoint.params,
+        )
+        try:
+            return orjson.dumps(body, default=_as_json)
+        except orjson.JSONEncodeError:
+            # Not `from exc`: its message may quote the request.
+            raise InputError("the request holds a value that JSON cannot") from None
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+def _without_logprobs(on_delta: OnDelta | None) -> OnDelta | None:
+    if on_delta is None:
+        return None
+
+    async def pass_on(delta: Delta) -> None:
+        await on_delta(hide_logprobs(delta))
+
+    return pass_on
+
+
+def _skipped(endpoint: Endpoint, error: UpstreamError) -> Attempt:
+    return Attempt(
+        model=endpoint.model,
+        provider=endpoint.provider,
+        endpoint=endpoint.origin,
+        latency_ms=0.0,
+        error=error,
+    )
+
+
+def _failure(attempts: Sequence[Attempt]) -> UpstreamError:
+    """The last error that says something, as a new one: were it itself among its own calls, the
+    circle would keep its traceback alive."""
+    errors = [attempt.error for attempt in attempts if attempt.error is not None]
+    told = [error for error in errors if error.cause != "circuit_open"] or errors
+    last = told[-1]
+    count = f" ({len(attempts)} calls)" if len(attempts) > 1 else ""
+    error = UpstreamError(
+        f"{last}{count}",
+        model=last.model,
+        provider=last.provider,
+        cause=last.cause,
+        status=last.status,
+        retry_after_s=last.retry_after_s,
+    )
+    error.calls = tuple(attempts)
+    return error

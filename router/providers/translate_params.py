@@ -1,0 +1,35 @@
+"""A model's configured parameters, put into the words of a provider of another dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..chat import ChatRequest, Dialect
+from ..errors import InputError
+from .translate_openai import LimitName, to_openai_body
+from .translate_request import to_anthropic
+
+__all__ = ["translate_params"]
+
+
+def translate_params(
+    params: Mapping[str, Any], source: Dialect, target: Dialect, *, limit: LimitName
+) -> Mapping[str, Any]:
+    """`params` of the dialect `source` in that of `target`; what it has no word for, and could be
+    left out of a request too, is left out. `limit` is as for `to_openai_body`.
+
+    Raises InputError naming what cannot be left out.
+    """
+    if source == target:
+        return params
+    request = ChatRequest(messages=(), params=params, dialect=source)
+    if target == "openai":
+        body = to_openai_body(request, limit=limit).body
+    else:
+        body = to_anthropic(request, max_tokens=0).body
+        if not body["max_tokens"]:  # there is none among them
+            del body["max_tokens"]
+    if body.pop("messages"):
+        raise InputError("'system' is a message in the OpenAI dialect", param="system")
+    return body
