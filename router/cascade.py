@@ -174,12 +174,7 @@ class _Run(Generic[D]):
         if len(names) == 1:
             found = [await self._attempt(names[0])]
         else:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(self._attempt(name)) for name in names]
-            except BaseExceptionGroup as group_error:
-                raise group_error.exceptions[0] from None  # as if one had been asked alone
-            found = [task.result() for task in tasks]
+            found = await self._attempt_all(names)
         refused: SluiceError | None = None
         for name, one in zip(names, found, strict=True):
             if isinstance(one, Draft):
@@ -194,6 +189,18 @@ class _Run(Generic[D]):
         if refused is not None and not came:
             raise refused
         return came
+
+    async def _attempt_all(self, models: Sequence[str]) -> list[D | SluiceError]:
+        """`_attempt` for each, side by side. What is raised is raised as if one were alone."""
+        fault: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._attempt(model)) for model in models]
+        except BaseExceptionGroup as exc:
+            fault = exc.exceptions[0]
+        if fault is not None:
+            raise fault
+        return [task.result() for task in tasks]
 
     async def _attempt(self, model: str) -> D | SluiceError:
         """A draft, or why there is none: an error must not cancel the draft beside it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .validation.checks import Limits
 from .validation.features import meaningful
 from .validation.recalibration import Recalibration
 from .validation.validator import Validator
+from .versions import find_models_root, read_current
 
 __all__ = ["Engine", "RouteResult", "describe_route", "describe_verdict"]
 
@@ -55,6 +57,12 @@ class Engine:
         Raises ArtifactError when there is none, or when it is damaged or foreign.
         """
         return cls(load_artifact(root, version))
+
+    @classmethod
+    def shared(cls) -> Engine:
+        """The engine of the current artifact, loaded once per process for all who ask here."""
+        root = find_models_root()
+        return _load_once(root, read_current(root))
 
     @property
     def version(self) -> str:
@@ -143,6 +151,11 @@ class Engine:
         return self._validator.validate(
             query, draft, peers=peers, prediction=prediction, embeddings=embeddings, limits=limits
         )
+
+
+@cache
+def _load_once(root: Path, version: str | None) -> Engine:
+    return Engine.load(root, version)
 
 
 def describe_route(result: RouteResult, *, latency_ms: float) -> dict[str, Any]:

@@ -25,7 +25,15 @@ from .money import to_nano, to_usd
 if TYPE_CHECKING:
     from genai_prices.types import MatchLogic, ModelInfo, ModelPrice, TieredPrices
 
-__all__ = ["Price", "Rates", "catalogue_price", "context_window", "price_of", "undated"]
+__all__ = [
+    "PRICED_PARAMS",
+    "Price",
+    "Rates",
+    "catalogue_price",
+    "context_window",
+    "price_of",
+    "undated",
+]
 
 _PER: Final = 1_000_000
 _CATALOGUE_NAMES: Final = {"gemini": "google"}
@@ -38,8 +46,8 @@ _CATALOGUE_RATES: Final = {
     "long_cache_write": "cache_write_1h_mtok",
 }
 
-# What of a call's parameters can change its price.
-_VARIANTS: Final = ("service_tier", "speed")
+PRICED_PARAMS: Final = ("service_tier", "speed")
+"""What of a call's parameters can change its price."""
 
 _DATED = re.compile(
     r"(?:[-@]20\d\d-?\d\d-?\d\d"  # -2024-08-06, -20241022, @20241022
@@ -53,7 +61,8 @@ _DATED = re.compile(
 class Rates:
     """USD per 1,000,000 tokens. What is None is billed as input; reasoning is billed as output.
 
-    `cache_write` is for a cache of minutes, `long_cache_write` for one of an hour.
+    `cache_write` is for a cache of minutes, `long_cache_write` for one of an hour, which costs no
+    less: where it is None it is billed as `cache_write`.
     """
 
     input: Decimal
@@ -95,10 +104,13 @@ class Price:
         rates = next(rates for n, rates in reversed(self.tiers) if usage.prompt_tokens > n)
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
+        for_long = min(usage.long_cache_write_tokens, written)
+        write = rates.input if rates.cache_write is None else rates.cache_write
         total = (
             (usage.prompt_tokens - cached - written) * rates.input
             + cached * (rates.input if rates.cached_input is None else rates.cached_input)
-            + written * (rates.input if rates.cache_write is None else rates.cache_write)
+            + (written - for_long) * write
+            + for_long * (write if rates.long_cache_write is None else rates.long_cache_write)
             + usage.completion_tokens * rates.output
         )
         return to_usd(to_nano(self.call_usd + total / _PER))
@@ -150,7 +162,9 @@ def catalogue_price(
     info = _find(provider, model)
     if info is None:
         return None
-    variant = {key: str(params[key]) for key in _VARIANTS if params.get(key)} if params else None
+    variant = (
+        {key: str(params[key]) for key in PRICED_PARAMS if params.get(key)} if params else None
+    )
     return _price(info.get_prices(at or datetime.now(UTC), variant))
 
 

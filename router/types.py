@@ -43,11 +43,13 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What the caller asked: the conversation, its tools and its format demands."""
+    """What the caller asked: the conversation, its tools and its format demands. `tool_choice` is
+    in OpenAI's or Anthropic's shape."""
 
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
     response_format: Mapping[str, Any] | None = None
+    tool_choice: str | Mapping[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -82,6 +84,7 @@ class Query:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         response_format: Mapping[str, Any] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
     ) -> Query:
         """A conversation in the OpenAI or Anthropic message shape.
 
@@ -91,7 +94,12 @@ class Query:
         if isinstance(messages, str) or not isinstance(messages, Sequence) or not messages:
             raise InputError("'messages' must be a non-empty list", param="messages")
         parsed = tuple(_message(item, index) for index, item in enumerate(messages))
-        return cls(messages=parsed, tools=tuple(tools), response_format=response_format)
+        return cls(
+            messages=parsed,
+            tools=tuple(tools),
+            response_format=response_format,
+            tool_choice=tool_choice,
+        )
 
 
 def _message(item: Any, index: int) -> Message:

@@ -55,7 +55,10 @@ def explain(
         checks.append(Check(name="relevance", passed=None, value=relevance, detail=detail))
     if agreement is not None:
         checks.append(_agreement_check(agreement))
-    failed = any(check.passed is False and check.name in HARD_CHECKS for check in checks)
+    failed = any(
+        check.passed is False and (check.name in HARD_CHECKS or check in draft.checks)
+        for check in checks
+    )
     return Verdict(
         accept=not failed and p >= threshold,
         p_acceptable=0.0 if failed else p,

@@ -147,6 +147,27 @@ def test_cost_of_each_kind_of_token() -> None:
     assert price.cost_usd(usage) == pytest.approx(0.02355, abs=1e-12)
 
 
+def test_what_is_cached_for_an_hour_is_dearer_to_write() -> None:
+    usage = Usage(
+        prompt_tokens=10_000,
+        completion_tokens=0,
+        cached_tokens=6_000,
+        cache_write_tokens=3_000,
+        long_cache_write_tokens=2_000,
+    )
+    price = price_of(ModelConfig(name="claude-sonnet-4-0", provider="anthropic"), at=AT)
+    assert price is not None
+    # 1,000 at 3.00, 6,000 at 0.30, 1,000 at 3.75, 2,000 at 6.00 per million
+    assert price.cost_usd(usage) == pytest.approx(0.02055, abs=1e-12)
+    own = price_of(ModelConfig(name="m", input_cost=1.0, output_cost=1.0, cache_write_cost=2.0))
+    plain = price_of(ModelConfig(name="m", input_cost=1.0, output_cost=1.0))
+    assert own is not None
+    assert plain is not None
+    # Without a price of its own it costs what any writing does, and else what input does.
+    assert own.cost_usd(usage) == pytest.approx(0.013, abs=1e-12)
+    assert plain.cost_usd(usage) == pytest.approx(0.010, abs=1e-12)
+
+
 def test_reasoning_is_part_of_the_answer() -> None:
     price = price_of(ModelConfig(name="o3"), at=AT)
     assert price is not None

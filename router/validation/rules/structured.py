@@ -14,6 +14,7 @@ __all__ = ["MAX_JSON_CHARS", "StructureFinding", "check_json", "check_tool_calls
 
 MAX_JSON_CHARS = 32_768  # a longer document has only its ends looked at
 _MAX_CALLS = 16
+_NONE = "\0"  # no tool has such a name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +74,21 @@ def check_json(query: Query, text: str) -> StructureFinding:
 
 
 def check_tool_calls(query: Query, draft: Draft) -> StructureFinding:
-    """Whether every tool call of the draft names an offered tool and fits its schema.
+    """Whether every tool call of the draft names an offered tool and fits its schema, and whether
+    it calls what the query's tool_choice demands.
 
-    Reads calls and tools in OpenAI's shape (arguments are a JSON string) and Anthropic's (input is
-    an object). At most 16 calls are read.
+    Reads calls and tools in OpenAI's shape (arguments are a JSON string; a custom tool takes any
+    text) and Anthropic's (input is an object). At most 16 calls are read.
     """
+    demanded = _demanded(query.tool_choice)
     if not draft.tool_calls:
-        return _NOTHING
+        if demanded is None or demanded == _NONE:
+            return _NOTHING
+        return StructureFinding(ok=False, detail="no tool is called, and one has to be")
+    if demanded == _NONE:
+        return StructureFinding(ok=False, detail="a tool is called, and none may be")
+    if demanded and any(_name(call) != demanded for call in draft.tool_calls[:_MAX_CALLS]):
+        return StructureFinding(ok=False, detail=f"another tool than '{demanded[:60]}' is called")
     tools = _offered(query)
     detail = ""
     for call in draft.tool_calls[:_MAX_CALLS]:
@@ -91,13 +100,14 @@ def check_tool_calls(query: Query, draft: Draft) -> StructureFinding:
 
 
 def _check_call(call: Any, tools: Mapping[str, Any]) -> StructureFinding:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    source = function if isinstance(function, Mapping) else call
-    name = source.get("name") if isinstance(source, Mapping) else None
-    if not isinstance(name, str) or not name:
+    custom = call.get("custom") if isinstance(call, Mapping) else None
+    source, name = _described(call), _name(call)
+    if not name:
         return StructureFinding(ok=False, detail="a tool call without a name")
     if name not in tools:
         return StructureFinding(ok=False, detail=f"'{name[:60]}' is not an offered tool")
+    if custom is not None:
+        return StructureFinding(ok=True)
     given = source.get("input") if "input" in source else source.get("arguments", "{}")
     if isinstance(given, str):
         if len(given) > MAX_JSON_CHARS:
@@ -118,13 +128,37 @@ def _check_call(call: Any, tools: Mapping[str, Any]) -> StructureFinding:
     return StructureFinding(ok=finding.ok, detail=f"'{name[:60]}': {finding.detail}")
 
 
+def _demanded(choice: Any) -> str | None:
+    """The tool that has to be called, "" for any of them, _NONE for no tool at all, None where the
+    model is free."""
+    kind = choice.get("type") if isinstance(choice, Mapping) else choice
+    if kind in ("required", "any"):
+        return ""
+    if kind == "none":
+        return _NONE
+    return _name(choice) if kind in ("function", "custom", "tool") else None
+
+
+def _name(tool: Any) -> str:
+    source = _described(tool)
+    name = source.get("name") if isinstance(source, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _described(tool: Any) -> Any:
+    """What describes a tool or a call: OpenAI has it one level down, Anthropic does not."""
+    if not isinstance(tool, Mapping):
+        return tool
+    inner = tool.get("function", tool.get("custom"))
+    return inner if isinstance(inner, Mapping) else tool
+
+
 def _offered(query: Query) -> dict[str, Any]:
     tools: dict[str, Any] = {}
     for tool in query.tools[:512]:
         if not isinstance(tool, Mapping):
             continue
-        function = tool.get("function")
-        source = function if isinstance(function, Mapping) else tool
+        source = _described(tool)
         name = source.get("name")
         if isinstance(name, str):
             tools[name] = source.get("parameters", source.get("input_schema"))

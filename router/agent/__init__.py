@@ -1,0 +1,1 @@
+"""The SDK: `CascadeAgent` and what it gives back. Import its names from `router`."""

@@ -1,0 +1,172 @@
+"""What an agent has done and paid so far, exact to the cent: sums are kept in whole nano-USD."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..money import to_nano, to_usd
+from .results import RunResult
+
+__all__ = ["Analytics", "AnalyticsLog", "Tally"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Sums over some runs, in USD. `unpriced_runs` are those whose cost is unknown: they are in no
+    sum of costs. `verifier_cost` and `saved_cost` are over the runs of which it is known what the
+    verifier alone would have cost. Rates are 0..1, None without anything to divide by.
+    """
+
+    runs: int
+    unpriced_runs: int
+    total_cost: float
+    verifier_cost: float
+    saved_cost: float
+    drafted_runs: int
+    accepted_runs: int
+    compared_runs: int
+    agreed_runs: int
+    escalated_runs: int
+    direct_runs: int
+
+    @property
+    def cost_savings_pct(self) -> float | None:
+        """Percent saved against asking the verifier every time."""
+        return 100.0 * self.saved_cost / self.verifier_cost if self.verifier_cost else None
+
+    @property
+    def drafter_acceptance_rate(self) -> float | None:
+        """Of the runs in which a drafter answered, the share in which a draft was accepted."""
+        return _share(self.accepted_runs, self.drafted_runs)
+
+    @property
+    def agreement_rate(self) -> float | None:
+        """Of the runs with several drafts, the share in which one was accepted."""
+        return _share(self.agreed_runs, self.compared_runs)
+
+    @property
+    def escalation_rate(self) -> float | None:
+        """Of all runs, the share that escalated after drafts."""
+        return _share(self.escalated_runs, self.runs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Sums and rates as JSON values."""
+        return {
+            **asdict(self),
+            "cost_savings_pct": self.cost_savings_pct,
+            "drafter_acceptance_rate": self.drafter_acceptance_rate,
+            "agreement_rate": self.agreement_rate,
+            "escalation_rate": self.escalation_rate,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analytics(Tally):
+    """All runs, and the same by answering model, domain and day (UTC, YYYY-MM-DD).
+
+    `failed_runs` gave no answer; what their drafts cost is `failed_cost`, which is not part of
+    `total_cost`: that is the sum of the results' costs.
+    """
+
+    failed_runs: int
+    failed_cost: float
+    by_model: Mapping[str, Tally]
+    by_domain: Mapping[str, Tally]
+    by_day: Mapping[str, Tally]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Sums, rates and the parts as JSON values."""
+        parts = {
+            name: {key: one.as_dict() for key, one in getattr(self, name).items()}
+            for name in ("by_model", "by_domain", "by_day")
+        }
+        return {**super().as_dict(), **parts}
+
+
+@dataclass(kw_only=True)
+class _Counts:
+    runs: int = 0
+    unpriced_runs: int = 0
+    total_nano: int = 0
+    verifier_nano: int = 0
+    saved_nano: int = 0
+    drafted_runs: int = 0
+    accepted_runs: int = 0
+    compared_runs: int = 0
+    agreed_runs: int = 0
+    escalated_runs: int = 0
+    direct_runs: int = 0
+
+    def add(self, result: RunResult) -> None:
+        self.runs += 1
+        if result.total_cost is None:
+            self.unpriced_runs += 1
+        else:
+            paid = to_nano(result.total_cost)
+            self.total_nano += paid
+            if result.verifier_cost is not None:
+                alone = to_nano(result.verifier_cost)
+                self.verifier_nano += alone
+                self.saved_nano += alone - paid
+        self.drafted_runs += bool(result.drafts)
+        self.accepted_runs += result.draft_accepted
+        self.compared_runs += len(result.drafts) > 1
+        self.agreed_runs += result.action == "consensus"
+        self.escalated_runs += result.action == "escalated"
+        self.direct_runs += result.action == "direct"
+
+    def sums(self) -> dict[str, Any]:
+        found = asdict(self)
+        for name in ("total", "verifier", "saved"):
+            found[f"{name}_cost"] = to_usd(found.pop(f"{name}_nano"))
+        return found
+
+
+@dataclass(kw_only=True)
+class AnalyticsLog:
+    """Counts results as they come; safe to share between threads."""
+
+    _all: _Counts = field(default_factory=_Counts)
+    _parts: dict[str, dict[str, _Counts]] = field(
+        default_factory=lambda: {"by_model": {}, "by_domain": {}, "by_day": {}}
+    )
+    _failed: int = 0
+    _failed_nano: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, result: RunResult, *, day: str) -> None:
+        """Count a result on `day` (YYYY-MM-DD)."""
+        keys = {"by_model": result.model_used, "by_domain": result.domain, "by_day": day}
+        with self._lock:
+            self._all.add(result)
+            for part, key in keys.items():
+                self._parts[part].setdefault(key, _Counts()).add(result)
+
+    def add_failure(self, cost_usd: float) -> None:
+        """Count a run without an answer, and what it cost all the same."""
+        with self._lock:
+            self._failed += 1
+            self._failed_nano += to_nano(cost_usd)
+
+    def snapshot(self) -> Analytics:
+        """All there is so far."""
+        with self._lock:
+            parts = {
+                part: {key: Tally(**counts.sums()) for key, counts in sorted(found.items())}
+                for part, found in self._parts.items()
+            }
+            return Analytics(
+                **self._all.sums(),
+                failed_runs=self._failed,
+                failed_cost=to_usd(self._failed_nano),
+                by_model=parts["by_model"],
+                by_domain=parts["by_domain"],
+                by_day=parts["by_day"],
+            )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

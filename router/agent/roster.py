@@ -1,0 +1,132 @@
+"""The models an agent may ask: their clients, prices and limits, and which chain serves a query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..chat import Usage
+from ..config import DEFAULT_DOMAIN, DomainConfig, ModelConfig
+from ..errors import ConfigError, UnknownModelError
+from ..model_limits import max_output_tokens
+from ..planner import MAX_DRAFTERS
+from ..prices import PRICED_PARAMS, Price, price_of
+from ..providers.client import ModelClient
+from ..providers.transport import Transport
+from ..types import Prediction
+
+__all__ = ["Member", "Roster"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One model, ready to be asked. `price` and `max_output` (tokens) are None when unknown."""
+
+    config: ModelConfig
+    client: ModelClient
+    price: Price | None
+    max_output: int | None
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def price_for(self, params: Mapping[str, Any]) -> Price | None:
+        """The price of a call with these parameters: a service tier can have one of its own."""
+        if not any(name in params for name in PRICED_PARAMS):
+            return self.price
+        return price_of(self.config, params=params)
+
+
+class Roster:
+    """All models of an agent by name, and its chains.
+
+    Raises ConfigError when there is no model, one name stands for two models, a fallback is not
+    configured, or a provider or its key is missing.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ModelConfig],
+        domains: DomainConfig | None,
+        transport: Transport,
+        *,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        own = domains.domains if domains is not None and domains.enabled else {}
+        if not models and DEFAULT_DOMAIN not in own:
+            raise ConfigError("'models' is empty, expected at least one model", param="models")
+        configs = _by_name((*models, *(config for chain in own.values() for config in chain)))
+        self._members = {}
+        for name, config in configs.items():
+            price = price_of(config)
+            self._members[name] = Member(
+                config=config,
+                client=ModelClient(
+                    config, transport, price=price.cost_usd if price else None, environ=environ
+                ),
+                price=price,
+                max_output=max_output_tokens(config),
+            )
+        self._chains = {name: tuple(one.name for one in chain) for name, chain in own.items()}
+        default = self._chains.get(DEFAULT_DOMAIN)
+        self._default = default or self.ordered([config.name for config in models])
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(self._members.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._members)
+
+    def member(self, name: str) -> Member:
+        """The model of that name; UnknownModelError when there is none."""
+        found = self._members.get(name)
+        if found is None:
+            known = ", ".join(self._members)
+            raise UnknownModelError(f"model {name!r} is not configured ({known})", param="models")
+        return found
+
+    def chain(self, domain: str, prediction: Prediction) -> tuple[str, ...]:
+        """The chain for a query of `domain`: its own, else the default; of more than MAX_DRAFTERS
+        drafters those most likely to succeed, in the chain's order."""
+        return self.shortened(self._chains.get(domain, self._default), prediction)
+
+    def shortened(self, chain: Sequence[str], prediction: Prediction) -> tuple[str, ...]:
+        """`chain` with at most MAX_DRAFTERS drafters."""
+        drafters, verifier = chain[:-1], chain[-1]
+        if len(drafters) > MAX_DRAFTERS:
+            best = sorted(drafters, key=lambda name: -prediction.p_success[name])[:MAX_DRAFTERS]
+            drafters = tuple(name for name in drafters if name in best)
+        return (*drafters, verifier)
+
+    def ordered(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Names from cheap to dear, so that the verifier is last; as given when a price is not
+        known. The price is (3 x input + output) / 4, the usual blend."""
+        given = tuple(names)
+        prices = {name: self.member(name).price for name in given}
+        if any(price is None for price in prices.values()):
+            return given
+        blend = Usage(prompt_tokens=750_000, completion_tokens=250_000)
+        return tuple(sorted(given, key=lambda name: prices[name].cost_usd(blend)))  # type: ignore[union-attr]
+
+
+def _by_name(configs: Sequence[ModelConfig]) -> dict[str, ModelConfig]:
+    found: dict[str, ModelConfig] = {}
+    for config in configs:
+        if found.setdefault(config.name, config) != config:
+            raise ConfigError(
+                f"two different models are named {config.name!r}; give one another name and say "
+                "with 'model' what it is called upstream",
+                param="models",
+            )
+    for config in found.values():
+        for name in config.fallbacks:
+            if name not in found or name == config.name:
+                raise ConfigError(
+                    f"fallback {name!r} of model {config.name!r} is not another configured model",
+                    param="fallbacks",
+                )
+    return found

@@ -1,0 +1,259 @@
+"""One run, from request to result: decide, drive the cascade, tell what happens, count.
+
+`CascadeAgent.run`, its streams and its batches are all `Runner.answer`; a stream listens to it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from ..cascade import CascadeResult, run_cascade
+from ..chat import ChatRequest, Completion, Delta
+from ..config import BudgetConfig
+from ..errors import BudgetExceededError, CascadeExhaustedError, SluiceError, UsageError
+from ..money import to_nano, to_usd
+from ..policy import Assessment, Step, acceptable_gain
+from ..sandbox.sandbox import Sandbox
+from ..store.spending import Spending
+from ..types import Verdict
+from .analytics import AnalyticsLog
+from .calls import BrokenStreamError, Calls
+from .decisions import Decider, RunOptions
+from .events import ChunkEvent, EscalationEvent, RoutingEvent, StreamEvent, UsageEvent, VerdictEvent
+from .results import RunResult
+
+__all__ = ["Listener", "Runner"]
+
+_PIECE_CHARS: Final = 64  # of an accepted draft, in one chunk
+
+
+class Listener(Protocol):
+    """Where events of a run go."""
+
+    def put(self, event: StreamEvent) -> None:
+        """Take an event."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until the listener keeps up."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """What the runs of one agent share."""
+
+    decider: Decider
+    budget: BudgetConfig | None
+    spending: Spending | None
+    sandbox: Sandbox | None
+    analytics: AnalyticsLog
+
+    async def answer(
+        self, request: ChatRequest, options: RunOptions, listener: Listener | None = None
+    ) -> RunResult:
+        """Answer one request; raises CascadeExhaustedError, BudgetExceededError or UsageError."""
+        run = _Run(self, request, options, listener)
+        try:
+            result = await run.answer()
+        except BaseException:
+            self.analytics.add_failure(run.spent_usd())
+            raise
+        self.analytics.add(result, day=datetime.now(UTC).date().isoformat())
+        return result
+
+
+class _Run:
+    """One request on its way."""
+
+    def __init__(
+        self, runner: Runner, request: ChatRequest, options: RunOptions, listener: Listener | None
+    ) -> None:
+        self._started = time.perf_counter()
+        self._runner = runner
+        self._request = request
+        self._conversation_id = options.conversation
+        self._listener = listener
+        self._first_token_ms: float | None = None
+        self._passed_on = False
+        decider = runner.decider
+        self._decision = decision = decider.decide(
+            request, options, streamed=listener is not None, now=time.time()
+        )
+        self._judge = decider.judge(decision)
+        self._calls = Calls(
+            request,
+            decider.roster,
+            verifier=decision.verifier,
+            user=options.user,
+            spending=runner.spending,
+            sandbox=runner.sandbox,
+            streams=lambda model: model == decision.verifier or decision.optimistic,
+            on_delta=self._pass_on if listener is not None else None,
+            on_completion=self._paid,
+        )
+
+    async def answer(self) -> RunResult:
+        decision = self._decision
+        self._tell(
+            RoutingEvent(domain=decision.domain, plan=decision.plan, prediction=decision.prediction)
+        )
+        try:
+            found = await run_cascade(
+                decision.query,
+                chain=decision.chain,
+                thresholds=decision.thresholds,
+                judge=self._judge,
+                provider=self._calls,
+                at_once=2 if decision.plan.action == "consensus" else 1,
+                watch=self._judged,
+                settle_for_draft=self._may_settle,
+            )
+        except BrokenStreamError as exc:
+            raise exc.error from exc
+        except CascadeExhaustedError as exc:
+            # When no model can be asked so, the request is what is wrong, not the models.
+            faults = [one.__cause__ for one in exc.attempts]
+            if all(isinstance(fault, UsageError) for fault in faults) and faults[-1] is not None:
+                raise faults[-1] from exc
+            raise
+        await self._stream_answer(found.answer)
+        self._remember(found)
+        return self._result(found)
+
+    def spent_usd(self) -> float:
+        """What the answers that came have cost, as far as it is known."""
+        return sum(one.cost_usd for one in self._calls.completions if one.cost_usd is not None)
+
+    # -- along the way --------------------------------------------------------------------------
+
+    def _tell(self, event: StreamEvent) -> None:
+        if self._listener is not None:
+            self._listener.put(event)
+
+    def _paid(self, completion: Completion) -> None:
+        model = completion.model or ""
+        self._tell(UsageEvent(model=model, usage=completion.usage, cost_usd=completion.cost_usd))
+
+    def _judged(self, assessment: Assessment, drafts: Sequence[Completion], step: Step) -> None:
+        if self._listener is None:
+            return
+        for draft, verdict in zip(drafts, self._verdicts(assessment, drafts), strict=True):
+            self._tell(VerdictEvent(model=draft.model or "", verdict=verdict))
+        if step.kind == "escalate":
+            self._tell(EscalationEvent(model=self._decision.verifier))
+
+    def _verdicts(
+        self, assessment: Assessment, drafts: Sequence[Completion]
+    ) -> tuple[Verdict, ...]:
+        """In terms of p_acceptable what the policy asks in terms of the gain of escalating."""
+        limit = acceptable_gain(self._decision.profile.thresholds, made=len(drafts))
+        threshold = assessment.p_verifier + assessment.correction - limit
+        return self._judge.verdicts(drafts, threshold=threshold)
+
+    async def _pass_on(self, model: str, delta: Delta) -> None:
+        assert self._listener is not None
+        self._passed_on = True
+        if delta.content or delta.tool_calls:
+            self._saw_first_token()
+        self._tell(
+            ChunkEvent(content=delta.content, tool_calls=delta.tool_calls, model=model, delta=delta)
+        )
+        await self._listener.room()
+
+    def _saw_first_token(self) -> None:
+        if self._first_token_ms is None:
+            self._first_token_ms = self._elapsed_ms()
+
+    def _may_settle(self, error: SluiceError) -> bool:
+        """Whether a rejected draft may be the answer now that the verifier could not be asked."""
+        if isinstance(error, BudgetExceededError):
+            budget = self._runner.budget
+            return budget is not None and budget.action == "drafters_only"
+        return self._decision.quality.return_rejected_draft
+
+    # -- once there is an answer ----------------------------------------------------------------
+
+    async def _stream_answer(self, answer: Completion) -> None:
+        """Pass on an answer that was held back until it was accepted."""
+        if self._listener is None or self._passed_on:
+            return
+        model = answer.model or ""
+        self._saw_first_token()
+        for start in range(0, len(answer.text), _PIECE_CHARS):
+            piece = answer.text[start : start + _PIECE_CHARS]
+            self._tell(ChunkEvent(content=piece, model=model))
+            await self._listener.room()
+        if answer.tool_calls:
+            calls = tuple({"index": i, **call} for i, call in enumerate(answer.tool_calls))
+            self._tell(ChunkEvent(tool_calls=calls, model=model))
+
+    def _remember(self, found: CascadeResult[Completion]) -> None:
+        seen = {
+            one.model or "": one.usage.prompt_tokens + one.usage.completion_tokens
+            for one in (*found.drafts, found.answer)
+            if one.usage is not None
+        }
+        self._runner.decider.affinities.remember(
+            self._request,
+            self._conversation_id,
+            self._decision.conversation,
+            escalated=found.action == "escalated",
+            seen=seen,
+            now=time.time(),
+        )
+
+    def _result(self, found: CascadeResult[Completion]) -> RunResult:
+        decision, calls = self._decision, self._calls
+        latency_ms = self._elapsed_ms()
+        return RunResult(
+            request_id=f"slc_{uuid.uuid4().hex}",
+            completion=found.answer,
+            action=found.action,
+            domain=decision.domain,
+            plan=decision.plan,
+            prediction=decision.prediction,
+            drafts=found.drafts,
+            verdicts=self._verdicts(found.assessments[-1], found.drafts) if found.drafts else (),
+            total_cost=_total([one.cost_usd for one in calls.completions]),
+            verifier_cost=self._verifier_usd(found),
+            latency_ms=latency_ms,
+            overhead_ms=max(0.0, latency_ms - calls.waited_ms),
+            first_token_ms=self._first_token_ms,
+            attempts=tuple(calls.attempts),
+            warnings=_warnings(calls.completions),
+        )
+
+    def _verifier_usd(self, found: CascadeResult[Completion]) -> float | None:
+        """What the verifier alone would have cost: its own call, else the answer's tokens at its
+        price."""
+        if found.action in ("escalated", "direct"):
+            return found.answer.cost_usd
+        roster = self._runner.decider.roster
+        price, usage = roster.member(self._decision.verifier).price, found.answer.usage
+        return None if price is None or usage is None else price.cost_usd(usage)
+
+    def _elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._started) * 1000
+
+
+def _total(costs: Sequence[float | None]) -> float | None:
+    """The exact sum; None when one is unknown."""
+    known = [to_nano(cost) for cost in costs if cost is not None]
+    return to_usd(sum(known)) if len(known) == len(costs) else None
+
+
+def _warnings(completions: Sequence[Completion]) -> tuple[str, ...]:
+    """What a caller has to be told of the calls, each thing once."""
+    said: dict[str, None] = {}
+    for one in completions:
+        if one.usage is None:
+            said[f"{one.model}: the provider gave no usage, so the cost is not known"] = None
+        elif one.cost_usd is None:
+            said[f"{one.model}: no price is known; give the model a 'cost'"] = None
+    return tuple(said)
