@@ -8,12 +8,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Stamps: an install runs again only when what it depends on has changed.
 BASE := $(VENV)/.base-installed
 DEV := $(VENV)/.dev-installed
+LITELLM := .venv-litellm/.installed
+LITELLM_PINS := tests/router/real_servers/litellm-requirements.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Prerequisites are taken in the order written, so that a missing folder is told first.
 .NOTPARALLEL:
-.PHONY: data-folder help run test lint format train evaluate calibrate bench build smoke clean
+.PHONY: data-folder help run test lint format train evaluate calibrate bench build smoke litellm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +30,7 @@ $(BASE): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,train,math]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,train,math,langchain]'
 	@touch $(BASE) $@
 
 run: $(BASE)  ## install what serving needs and start the service (ARGS= passes options on)
@@ -70,6 +72,13 @@ build: $(DEV)  ## build sdist and wheel into dist/
 smoke: build  ## install the built wheel outside the checkout and try it
 	$(BIN)/python scripts/smoke_wheel.py dist/*.whl
 
+$(LITELLM): $(LITELLM_PINS)
+	$(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/python -m pip --disable-pip-version-check install --quiet -r $(LITELLM_PINS)
+	@touch $@
+
+litellm: $(LITELLM)  ## install LiteLLM's proxy for the tests that ask it (a minute, 760 MB)
+
 clean:  ## remove .venv, builds, caches and reports
-	rm -rf $(VENV) dist build reports .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-litellm dist build reports .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,8 +3,9 @@
     python scripts/smoke_wheel.py dist/sluice_router-0.1.0-py3-none-any.whl
 
 Checks that the wheel works by itself on the artifact it carries: the command line answers, the
-service starts, routes and stops, torch is not pulled in, and importing `router` is fast. Needs
-only the standard library and a package index; the first thing that is wrong ends it with a line.
+service starts, routes and stops, an agent asks a model on loopback, torch is not pulled in, and
+importing `router` is fast. Needs only the standard library and a package index; the first thing
+that is wrong ends it with a line.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 import venv
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 IMPORT_LIMIT_MS = 150.0
@@ -35,6 +38,20 @@ FIND_PACKAGES = (
     "import importlib.metadata as m; "
     "print(' '.join(sorted(d.metadata['Name'].lower() for d in m.distributions())))"
 )
+
+
+ASK = """
+import asyncio
+from router import CascadeAgent, ModelConfig
+
+async def main():
+    models = [ModelConfig(name=n, provider="local", api_base={url!r}, cost=c)
+              for n, c in (("gpt-4o-mini", 0.001), ("gpt-4o", 0.01))]
+    result = await CascadeAgent(models=models).run("What is the capital of France?")
+    print(result.content, result.model_used, result.total_cost)
+
+asyncio.run(main())
+"""
 
 
 class SmokeError(Exception):
@@ -119,6 +136,38 @@ def check_service(installed: Installed) -> None:
     print(f"ok  service ready after {ready_s:.1f} s, routed, stopped by an interrupt")
 
 
+class Model(BaseHTTPRequestHandler):
+    """A model that says one thing, in OpenAI's wire format."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        message = {"role": "assistant", "content": "The capital of France is Paris."}
+        usage = {"prompt_tokens": 14, "completion_tokens": 8, "total_tokens": 22}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        head = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+        body = json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def check_agent(installed: Installed) -> None:
+    """An agent that is never closed answers, and leaves nothing on stderr."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        done = installed.attempt("python", "-c", ASK.format(url=url))
+        server.shutdown()
+    if done.returncode != 0 or "Paris" not in done.stdout or done.stderr:
+        raise SmokeError(f"the agent did not answer quietly:\n{done.stdout}{done.stderr}")
+    print(f"ok  an agent answered: {done.stdout.strip()}")
+
+
 def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> float:
     """Seconds until `url` answers 200."""
     start = time.monotonic()
@@ -179,6 +228,7 @@ def main(arguments: list[str]) -> int:
             check_base_is_light(installed)
             check_command_line(installed)
             check_service(installed)
+            check_agent(installed)
         except SmokeError as error:
             print(f"smoke test failed: {error}", file=sys.stderr)
             return 1
