@@ -57,8 +57,8 @@ class _Strict(BaseModel):
 
 
 class TimeoutConfig(_Strict):
-    """Seconds until a call counts as failed: to connect, to the first token (or, when nothing is
-    streamed, to the reply's headers), and in all, retries not counted."""
+    """Seconds until a call counts as failed: to connect, to the first token, and in all, retries
+    not counted. The first token counts for streams only: a plain call is bounded by `total_s`."""
 
     connect_s: _Seconds = 5.0
     first_token_s: _Seconds = 60.0
@@ -88,7 +88,10 @@ class ModelConfig(_Strict):
         budgets reckon with it.
     logprobs: whether log-probabilities may be asked for; None leaves it to what is known of the
         provider.
-    headers, params: sent with every call; what a call sets itself wins over `params`.
+    headers: sent with every call, to every endpoint.
+    params: sent with every call that leaves them open, in the words of `provider`, whatever
+        dialect the call itself is in ("stop_sequences" for anthropic, "stop" for all others). An
+        endpoint of another dialect gets them translated.
     endpoints: further places to ask when the first fails, in order.
     fallbacks: names of other configured models to ask when all of its endpoints fail.
     """

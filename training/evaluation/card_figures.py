@@ -18,6 +18,10 @@ _COLUMNS = {
         "One policy for all sets",
         ("line", "target", "retention", "saving", "own retention", "own saving"),
     ),
+    "pooled-one-drafter": (
+        "One policy for all sets, one drafter",
+        ("line", "target", "retention", "saving"),
+    ),
     "guarantee": (
         "Guarantee: share of random splits whose realised retention is below the target",
         ("line", "target", "delta", "certified for", "splits", "below target", "kept", "saving"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..fit_policy import first_alone
 from ..policy_search import simulate
 from ..replay import Stages
 from ..report import Cell, Table
@@ -144,11 +145,14 @@ def choice_table(results: Sequence[LineResult]) -> Table:
     )
 
 
-def pooled_table(results: Sequence[LineResult], *, n_splits: int, steps: int, seed: int) -> Table:
-    """One policy for all lines, chosen without knowing the line, beside each line's own."""
+def pooled_table(
+    results: Sequence[LineResult], *, n_splits: int, steps: int, seed: int, alone: bool = False
+) -> Table:
+    """One policy for all lines, chosen without knowing the line, beside each line's own; with
+    `alone`, for the first drafter and the verifier only."""
     kept_results = [line for line in results if len(line.evidence.line.chains[0]) == 3]
     lines = [line.evidence for line in kept_results]
-    pooled = _pool(lines)
+    pooled = _pool(lines, alone=alone)
     masks = half_masks(pooled.group, n_splits, seed)
     weights = np.concatenate([np.full(len(one), 1.0 / len(one)) for one in lines])
     sums = sum_by_split([pooled], masks, weights=weights, steps=steps)
@@ -162,22 +166,25 @@ def pooled_table(results: Sequence[LineResult], *, n_splits: int, steps: int, se
             part = slice(starts[number], starts[number + 1])
             retention, saving = _realised(pooled, sums, chosen, masks, part)
             own = {r.bar.target: r for r in kept_results[number].targets}.get(target)
-            own_kept = own.retention.estimate if own else None
-            own_saved = own.saving.estimate if own else None
+            own_kept = own.retention.estimate if own and not alone else None
+            own_saved = own.saving.estimate if own and not alone else None
             rows.append([one.line.name, target, retention, saving, own_kept, own_saved])
     return Table(
-        name="pooled",
+        name="pooled-one-drafter" if alone else "pooled",
         columns=["line", "target", "retention", "saving", "own retention", "own saving"],
         rows=rows,
         decimals=4,
         percent=frozenset({"saving", "own saving"}),
-        note="Thresholds are chosen on the calibration sides of all lines together.",
+        note="Thresholds are chosen on the calibration sides of all lines together"
+        + ("; the first drafter has no second one beside it." if alone else "."),
     )
 
 
-def _pool(lines: Sequence[Evidence]) -> Stages:
+def _pool(lines: Sequence[Evidence], *, alone: bool) -> Stages:
     """The first candidates of all lines as one; costs in units of the line's mean verifier cost."""
     first = [one.candidates[0].stages for one in lines]
+    if alone:
+        first = [first_alone(one) for one in first]
     units = [float(one.verifier_cost.mean()) for one in first]
     priced = list(zip(first, units, strict=True))
     return replace(

@@ -101,9 +101,19 @@ def policy_sections(
     done.sections.append(Section(heading="Policies", tables=tables, figures=figures))
     done.headline["policy"] = as_records(policy)
     if sum(len(one.line.chains[0]) == 3 for one in lines) > 1:
-        pooled = pooled_table(results, n_splits=effort.n_splits // 2, steps=effort.steps, seed=seed)
-        done.sections.append(Section(heading="One policy for all sets", tables=[pooled]))
+        pooled, alone = (
+            pooled_table(
+                results,
+                n_splits=effort.n_splits // 2,
+                steps=effort.steps,
+                seed=seed,
+                alone=alone,
+            )
+            for alone in (False, True)
+        )
+        done.sections.append(Section(heading="One policy for all sets", tables=[pooled, alone]))
         done.headline["pooled"] = as_records(pooled)
+        done.headline["pooled-one-drafter"] = as_records(alone)
     _guarantee(done, results)
 
 
