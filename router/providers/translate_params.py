@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..chat import ChatRequest, Dialect
 from ..errors import InputError
@@ -11,6 +11,8 @@ from .translate_openai import LimitName, to_openai_body
 from .translate_request import to_anthropic
 
 __all__ = ["translate_params"]
+
+_MESSAGES: Final = ({"role": "user", "content": "-"},)  # a request needs some
 
 
 def translate_params(
@@ -23,13 +25,14 @@ def translate_params(
     """
     if source == target:
         return params
-    request = ChatRequest(messages=(), params=params, dialect=source)
+    request = ChatRequest(messages=_MESSAGES, params=params, dialect=source)
     if target == "openai":
+        if params.get("system"):
+            raise InputError("'system' is a message in the OpenAI dialect", param="system")
         body = to_openai_body(request, limit=limit).body
     else:
         body = to_anthropic(request, max_tokens=0).body
         if not body["max_tokens"]:  # there is none among them
             del body["max_tokens"]
-    if body.pop("messages"):
-        raise InputError("'system' is a message in the OpenAI dialect", param="system")
+    del body["messages"]
     return body

@@ -47,7 +47,11 @@ _MAX_SAID_HINTS: Final = 12  # with more of them the pattern is as fast
 _LETTER = re.compile(r"^[\s*_\"'(\[{$\\]*(?:text\{)?\(?([A-P])(?:[\s).:,*_\"'\]}$\\]|$)")
 _LATEX_COMMAND = re.compile(r"(?<!\\)\\([bfnrt][a-z]{2,})")
 _LETTER_ANYWHERE = re.compile(r"\(([A-P])\)|(?:option|choice|answer)\s+\(?([A-P])\b")
-_NUMBER = re.compile(r"-?\$?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?(?<=\d)")
+# Looks ahead first: without, it would match nothing at every other place, which costs ten times as
+# much.
+_NUMBER = re.compile(
+    r"(?=[-$\s\d.eE])-?\$?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?(?<=\d)"
+)
 _EQUALS_TAIL = re.compile(r".*=\s*", re.S)
 _PUNCTUATION = str.maketrans("", "", string.punctuation.replace("-", ""))
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")

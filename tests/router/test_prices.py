@@ -211,11 +211,13 @@ def test_no_call_costs_more_than_its_bound(provider: str, model: str, data: st.D
     completion_bound = data.draw(st.integers(0, 200_000))
     prompt = data.draw(st.integers(0, prompt_bound))
     cached = data.draw(st.integers(0, prompt))
-    usage = _usage(
-        prompt=prompt,
-        completion=data.draw(st.integers(0, completion_bound)),
-        cached=cached,
-        cache_write=data.draw(st.integers(0, prompt - cached)),
+    written = data.draw(st.integers(0, prompt - cached))
+    usage = Usage(
+        prompt_tokens=prompt,
+        completion_tokens=data.draw(st.integers(0, completion_bound)),
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        long_cache_write_tokens=data.draw(st.integers(0, written)),
     )
     assert price.cost_usd(usage) <= price.upper_bound_usd(prompt_bound, completion_bound)
 

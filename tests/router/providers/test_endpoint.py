@@ -149,7 +149,56 @@ def test_proxies(environ: dict[str, str], proxy: str | None) -> None:
     assert resolve({**KEYS, **environ}).proxy == proxy
 
 
+def test_anthropic_is_told_the_models_own_limit() -> None:
+    known = resolve(provider="anthropic", name="claude-3-5-haiku-20241022")
+    own = resolve(provider="anthropic", name="claude-3-5-haiku-20241022", max_tokens=9)
+    renamed = resolve(provider="anthropic", name="cheap", model="claude-sonnet-4-5")
+    unknown = resolve(provider="anthropic", name="claude-of-mine")
+    limits = [endpoint.max_tokens for endpoint in (known, own, renamed, unknown)]
+    assert limits == [8_192, 9, 64_000, None]
+    place = {"provider": "anthropic", "model": "claude-opus-4-1"}
+    config = ModelConfig(name="gpt-4o", endpoints=[place])
+    assert [one.max_tokens for one in resolve_endpoints(config, KEYS)] == [None, 32_000]
+
+
+def test_parameters_are_in_the_words_of_the_models_own_provider() -> None:
+    claude = {"stop_sequences": ["x"], "max_tokens": 5, "top_k": 3, "made_up": 1}
+    places = [{"provider": "openai"}, {"provider": "groq"}, {"provider": "anthropic"}]
+    config = ModelConfig(name="m", provider="anthropic", params=claude, endpoints=places)
+    said = [dict(endpoint.params) for endpoint in resolve_endpoints(config, KEYS)]
+    others = {"stop": ["x"], "made_up": 1}
+    assert said == [
+        claude,
+        {**others, "max_completion_tokens": 5},
+        {**others, "max_tokens": 5},
+        claude,
+    ]
+    gpt = {"stop": "x", "seed": 1, "reasoning_effort": "low"}
+    config = ModelConfig(name="m", params=gpt, endpoints=places[2:])
+    said = [dict(endpoint.params) for endpoint in resolve_endpoints(config, KEYS)]
+    assert said == [gpt, {"stop_sequences": ["x"], "output_config": {"effort": "low"}}]
+
+
+@pytest.mark.parametrize(
+    ("provider", "params", "place"),
+    [
+        ("openai", {"logit_bias": {"1": 2}}, "anthropic"),
+        ("openai", {"max_tokens": 5, "n": 2}, "anthropic"),
+        ("anthropic", {"system": "Be brief."}, "groq"),
+    ],
+)
+def test_parameters_that_an_endpoint_cannot_take_are_refused(
+    provider: str, params: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"'params' of model 'm'.* {place}") as caught:
+        resolve(provider=provider, params=params, endpoints=[{"provider": place}])
+    assert caught.value.param == "params"
+
+
 def test_loopback_needs_no_proxy_and_socks_is_refused() -> None:
     assert resolve({"HTTP_PROXY": "http://p:1"}, provider="ollama").proxy is None
+    socks = {**KEYS, "ALL_PROXY": "socks5://p:1"}
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):
-        resolve({**KEYS, "ALL_PROXY": "socks5://p:1"})
+        resolve(socks)
+    (endpoint,) = resolve_endpoints(ModelConfig(name="m"), socks, use_proxies=False)
+    assert endpoint.proxy is None, "a client of the caller's own finds its proxies itself"
