@@ -21,6 +21,10 @@ from .conftest import Ask
 from .test_client import CALLS
 
 BARE_CALL = {"function": {"name": "now", "arguments": None}}
+MISTRAL = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Capital of France?"}]},
+    {"type": "text", "text": "Paris."},
+]
 REPLIES = {
     "text": answer("Paris."),
     "cut text": stream(["Par", "is", "."]),
@@ -50,10 +54,87 @@ REPLIES = {
         {"choices": [{"finish_reason": "STOP"}]},
         {"usage": {"prompt_tokens": 1, "completion_tokens": 2}},
     ),
+    "Mistral, thinking": send_json(
+        {
+            "choices": [
+                {"message": {"role": "assistant", "content": MISTRAL}, "finish_reason": "stop"}
+            ]
+        }
+    ),
+    "Mistral, thinking in chunks": send_events(
+        {"choices": [{"delta": {"role": "assistant", "content": MISTRAL[:1]}}]},
+        {"choices": [{"delta": {"content": "Paris."}}]},
+        {"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]},
+    ),
+    "Groq": send_json(
+        {
+            "service_tier": "on_demand",
+            "system_fingerprint": "fp_1",
+            "x_groq": {"id": "req_1"},
+            "usage": {"queue_time": 0.1, "prompt_tokens": 1, "completion_tokens": 2},
+            "choices": [{"message": {"content": "Hi", "reasoning": "Hm."}, "logprobs": None}],
+        }
+    ),
+    "Groq in chunks": send_events(
+        {"service_tier": "on_demand", "choices": [{"delta": {"content": "Hi"}}]},
+        {"choices": [{"delta": {}, "finish_reason": "stop"}], "x_groq": {"usage": {}}},
+    ),
+    "OpenRouter, reading a file": send_json(
+        {
+            "provider": "Azure",
+            "choices": [
+                {
+                    "native_finish_reason": "completed",
+                    "message": {"content": "Hi", "annotations": [{"type": "file", "file": {}}]},
+                }
+            ],
+        }
+    ),
+    "Together": send_json(
+        {
+            "prompt": [],
+            "metadata": {"weight_version": {"default": 1}},
+            "choices": [
+                {
+                    "message": {"content": "Hi", "tool_calls": []},
+                    "logprobs": {"tokens": ["Hi"], "token_logprobs": [-0.1]},
+                    "finish_reason": "eos",
+                }
+            ],
+        }
+    ),
+    "no alternatives": send_json(
+        {
+            "choices": [
+                {
+                    "message": {"content": "Hi"},
+                    "logprobs": {"content": [{"token": "Hi", "logprob": -0.1}]},
+                }
+            ]
+        }
+    ),
+    "Moonshot, searching": send_json(
+        {
+            "choices": [
+                {
+                    "message": {
+                        "tool_calls": [
+                            {"id": "1", "type": "builtin_function", "function": {"name": "$search"}}
+                        ]
+                    }
+                }
+            ]
+        }
+    ),
     "bare call in chunks": send_events(
         {"choices": [{"delta": {"tool_calls": [BARE_CALL]}}]}, {"choices": [{"delta": None}]}
     ),
 }
+
+
+@pytest.fixture
+def carrier() -> str:
+    return "aiohttp"
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
