@@ -1,9 +1,8 @@
 """Conversations stay where they are well off: which models have seen one, and whether it escalated.
 
-A conversation is recognised by what was sent last: the messages before the newest answer are those
-of the call that got it. So nothing has to be named, a branch of a conversation is one of its own,
-and two that merely begin alike are told apart. A caller's own id does as well. Pure but for the
-memory it keeps; time is an argument.
+A conversation is recognised by its texts up to the newest answer, so nothing has to be named: a
+branch is a conversation of its own, and two that get different answers are told apart. A caller's
+own id does as well. Pure but for the memory it keeps; time is an argument.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
-from .chat import ChatRequest
+from .types import Message, Query
 
 __all__ = ["Affinities", "Conversation"]
 
@@ -47,9 +44,9 @@ class Affinities:
         self._known: OrderedDict[bytes, tuple[Conversation, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, request: ChatRequest, conversation_id: str | None, now: float) -> Conversation:
-        """What is known of the conversation that `request` goes on with."""
-        key = _key_before(request, conversation_id)
+    def recall(self, query: Query, conversation_id: str | None, now: float) -> Conversation:
+        """What is known of the conversation that `query` goes on with."""
+        key = _key_before(query, conversation_id)
         found = None if key is None else self._known.get(key)
         if found is None or now - found[1] > _FORGET_S:
             return Conversation()
@@ -57,7 +54,8 @@ class Affinities:
 
     def remember(
         self,
-        request: ChatRequest,
+        query: Query,
+        answer: str,
         conversation_id: str | None,
         known: Conversation,
         *,
@@ -65,10 +63,12 @@ class Affinities:
         seen: Mapping[str, int],
         now: float,
     ) -> None:
-        """Add what this turn has shown: `seen` are tokens read and written, by model."""
+        """Add what this turn, which ended in `answer`, has shown: `seen` are tokens read and
+        written, by model."""
         added = {model: (tokens, now) for model, tokens in seen.items()}
         turn = Conversation(escalated=known.escalated or escalated, seen={**known.seen, **added})
-        key = _key(request, len(request.messages), conversation_id)
+        answered = (*query.messages, Message(role="assistant", content=answer))
+        key = _key(answered, conversation_id)
         with self._lock:
             self._known[key] = (turn, now)
             self._known.move_to_end(key)
@@ -76,19 +76,24 @@ class Affinities:
                 self._known.popitem(last=False)
 
 
-def _key_before(request: ChatRequest, conversation_id: str | None) -> bytes | None:
-    """The key of the call that got the newest answer in `request`; None in a first turn."""
+def _key_before(query: Query, conversation_id: str | None) -> bytes | None:
+    """The key of the turn that got the newest answer in `query`; None in a first turn."""
     if conversation_id is not None:
-        return _key(request, 0, conversation_id)
-    for index in range(len(request.messages) - 1, -1, -1):
-        if request.messages[index].get("role") == "assistant":
-            return _key(request, index, None)
+        return _key((), conversation_id)
+    for index in range(len(query.messages) - 1, -1, -1):
+        if query.messages[index].role == "assistant":
+            return _key(query.messages[: index + 1], None)
     return None
 
 
-def _key(request: ChatRequest, n_messages: int, conversation_id: str | None) -> bytes:
-    said: Any = conversation_id
-    if said is None:
-        said = [request.params.get("system"), request.messages[:n_messages]]
-    written = orjson.dumps(said, default=str, option=orjson.OPT_NON_STR_KEYS)
-    return hashlib.blake2b(written, digest_size=16).digest()
+def _key(messages: Sequence[Message], conversation_id: str | None) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    parts = [conversation_id] if conversation_id is not None else _texts(messages)
+    for part in parts:
+        written = part.encode("utf-8", "surrogatepass")
+        digest.update(len(written).to_bytes(8, "little") + written)
+    return digest.digest()
+
+
+def _texts(messages: Sequence[Message]) -> list[str]:
+    return [text for message in messages for text in (message.role, message.content)]

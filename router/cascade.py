@@ -35,7 +35,9 @@ __all__ = [
     "run_cascade",
 ]
 
-CascadeAction = Literal["accepted", "consensus", "escalated", "direct", "rejected_draft"]
+CascadeAction = Literal[
+    "accepted", "consensus", "optimistic", "escalated", "direct", "rejected_draft"
+]
 D = TypeVar("D", bound=Draft)
 Watcher = Callable[[Assessment, Sequence[D], Step], None]
 """Told of every assessment of drafts, and of what is done upon it."""
@@ -47,7 +49,7 @@ class CascadeResult(Generic[D]):
     unknown; `attempts` holds the failures on the way.
 
     `action` is "rejected_draft" when the verifier could not be asked and the caller allowed a
-    rejected draft to stand in.
+    rejected draft to stand in, and "optimistic" when a draft was passed on before it was judged.
     """
 
     answer: D
@@ -140,10 +142,10 @@ class _Run(Generic[D]):
 
     async def stand_in(self) -> int | None:
         """The best draft that is not vetoed; further drafters are asked until there is one."""
-        while self._assessments[-1].best is None and len(self.drafts) < len(self._drafters):
+        while self._assessments[-1].stand_in is None and len(self.drafts) < len(self._drafters):
             if await self._ask(1):
                 self._assess()
-        return self._assessments[-1].best
+        return self._assessments[-1].stand_in
 
     def accepted(self, step: Step) -> CascadeResult[D]:
         answer = self.drafts[step.draft or 0]
@@ -185,10 +187,9 @@ class _Run(Generic[D]):
                 self.attempts.append(one)
             else:
                 refused = one
-        came = len(self.drafts) > made
-        if refused is not None and not came:
+        if refused is not None and not self.drafts:
             raise refused
-        return came
+        return len(self.drafts) > made
 
     async def _attempt_all(self, models: Sequence[str]) -> list[D | SluiceError]:
         """`_attempt` for each, side by side. What is raised is raised as if one were alone."""

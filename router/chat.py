@@ -119,6 +119,18 @@ class Delta:
     chunk: Mapping[str, Any]
     native: Mapping[str, Any] | None = None
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything in it of an answer: text, a call, a thought; not a role."""
+        if self.content or self.tool_calls:
+            return True
+        return any(
+            value
+            for choice in self.chunk.get("choices") or ()
+            for name, value in (choice.get("delta") or {}).items()
+            if name != "role"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Completion(Draft):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,11 @@ from pydantic import (
 
 from .domains import DOMAINS, GENERAL
 from .errors import ConfigError
+
+if TYPE_CHECKING:  # a checker needs its name, which pydantic does not give away
+    from pydantic._internal._model_construction import ModelMetaclass as _ModelMetaclass
+else:
+    _ModelMetaclass = type(BaseModel)
 
 __all__ = [
     "DEFAULT_DOMAIN",
@@ -52,7 +57,18 @@ _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Config = TypeVar("_Config", bound=BaseModel)
 
 
-class _Strict(BaseModel):
+class _Loud(_ModelMetaclass):
+    """What is made by calling the class raises ConfigError too, as what is read by `parse_config`
+    does. Values inside others go through `model_validate`, which is left alone."""
+
+    def __call__(cls: Any, *args: Any, **given: Any) -> Any:  # noqa: N805 - of a metaclass
+        try:
+            return super().__call__(*args, **given)
+        except ValidationError as exc:
+            raise _config_error(cls, exc, where="") from None
+
+
+class _Strict(BaseModel, metaclass=_Loud):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
@@ -104,7 +120,7 @@ class ModelConfig(_Strict):
     output_cost: _Usd | None = None
     cached_input_cost: _Usd | None = None
     cache_write_cost: _Usd | None = None
-    api_base: str | None = None
+    api_base: Annotated[str | None, Field(repr=False)] = None  # some hold a key in their query
     api_key: SecretStr | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
@@ -277,12 +293,14 @@ def parse_config(kind: type[_Config], given: Any, *, where: str = "") -> _Config
     try:
         return kind.model_validate(given)
     except ValidationError as exc:
-        faults = exc.errors(include_input=False, include_url=False)
-        said = [
-            _describe(kind, where, fault["loc"], fault["type"], fault["msg"]) for fault in faults
-        ]
-        first = _path(where, faults[0]["loc"])
-        raise ConfigError("; ".join(said), param=first or None) from None
+        raise _config_error(kind, exc, where=where) from None
+
+
+def _config_error(kind: type[BaseModel], exc: ValidationError, *, where: str) -> ConfigError:
+    faults = exc.errors(include_input=False, include_url=False)
+    said = [_describe(kind, where, fault["loc"], fault["type"], fault["msg"]) for fault in faults]
+    first = _path(where, faults[0]["loc"])
+    return ConfigError("; ".join(said), param=first or None)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """One loaded artifact, ready to answer: predict, plan and judge, behind three methods.
 
 The command line and the service both stand on this, and both show its results in the JSON shapes
-made here, so that `sluice route --json` and `POST /v1/route` cannot drift apart. An engine never
-changes after loading and may be shared between threads.
+made here, so that `sluice route --json` and `POST /v1/route` cannot drift apart. An engine may
+be shared between threads; it only ever learns of further models (`introduce`).
 """
 
 from __future__ import annotations

@@ -112,6 +112,11 @@ class ArtifactJudge:
             p_drafts=judged.p_drafts,
             correction=correction,
             vetoed=self._vetoed(drafts),
+            doubted=frozenset(
+                index
+                for index, p_draft in enumerate(judged.p_drafts)
+                if p_draft < self._demands.p_acceptable
+            ),
         )
 
     def verdicts(self, drafts: Sequence[Draft], *, threshold: float) -> tuple[Verdict, ...]:
@@ -152,12 +157,8 @@ class ArtifactJudge:
     def _vetoed(self, drafts: Sequence[Draft]) -> frozenset[int]:
         if not self._demands.hard:
             return frozenset()
-        least = self._demands.p_acceptable
-        return frozenset(
-            index
-            for index, one in enumerate(self._explained(drafts))
-            if not one.accept or one.p_acceptable < least
-        )
+        explained = self._explained(drafts)
+        return frozenset(index for index, one in enumerate(explained) if not one.accept)
 
     def _explained(self, drafts: Sequence[Draft]) -> tuple[Verdict, ...]:
         """The checks on the drafts last assessed, made once; `accept` is whether none failed that

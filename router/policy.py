@@ -65,13 +65,15 @@ class Assessment:
     """Evidence so far: `p_drafts[i]` is P(draft i right), `p_verifier` P(verifier right), given
     all drafts made; before any draft `p_drafts` is empty and `p_first` the predicted P(first
     drafter right). `correction` is what a deployment has learned to add to the gain. `vetoed`
-    names, by number, the drafts that must not be the answer whatever they are worth."""
+    names, by number, the drafts that must not be the answer whatever they are worth, `doubted`
+    those that the caller does not trust enough to accept."""
 
     p_first: float
     p_verifier: float
     p_drafts: tuple[float, ...] = ()
     correction: float = 0.0
     vetoed: frozenset[int] = frozenset()
+    doubted: frozenset[int] = frozenset()
 
     @property
     def gain(self) -> float:
@@ -84,14 +86,22 @@ class Assessment:
 
     @property
     def best(self) -> int | None:
-        """The number of the most probably right draft that may be the answer, the earliest of
+        """The number of the most probably right draft that may be accepted, the earliest of
         equals; None when there is none."""
-        allowed = [index for index in range(len(self.p_drafts)) if index not in self.vetoed]
-        return max(allowed, key=lambda index: (self.p_drafts[index], -index), default=None)
+        return self._best_but(self.vetoed | self.doubted)
+
+    @property
+    def stand_in(self) -> int | None:
+        """The same of those that may be the answer when the verifier cannot be asked."""
+        return self._best_but(self.vetoed)
 
     def gain_over(self, draft: int) -> float:
         """What the verifier's answer is worth beyond draft number `draft`."""
         return self.p_verifier - self.p_drafts[draft] + self.correction
+
+    def _best_but(self, excluded: frozenset[int]) -> int | None:
+        allowed = [index for index in range(len(self.p_drafts)) if index not in excluded]
+        return max(allowed, key=lambda index: (self.p_drafts[index], -index), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..config import (
 )
 from ..config_file import CascadeConfig, load_config
 from ..engine import Engine
-from ..errors import ConfigError, InputError, SluiceError
+from ..errors import ConfigError, InputError, SluiceError, UsageError
 from ..presets import Preset
 from ..profiles import PolicyFile
 from ..providers.transport import Transport
@@ -261,7 +262,10 @@ class CascadeAgent:
             await self._spending.aclose()
 
     def close(self) -> None:
-        """`aclose`, for callers without an event loop."""
+        """`aclose`, for callers without an event loop; raises UsageError in one, which would have
+        to wait for itself."""
+        if _in_event_loop():
+            raise UsageError("close() cannot be used in an event loop: 'await aclose()' there")
         self._loop_thread.run(self.aclose())
         self._loop_thread.close()
 
@@ -286,6 +290,14 @@ class CascadeAgent:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _options(

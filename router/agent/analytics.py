@@ -10,7 +10,7 @@ from typing import Any
 from ..money import to_nano, to_usd
 from .results import RunResult
 
-__all__ = ["Analytics", "AnalyticsLog", "Tally"]
+__all__ = ["Analytics", "AnalyticsLog", "Spent", "Tally"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Tally:
 
     @property
     def agreement_rate(self) -> float | None:
-        """Of the runs with several drafts, the share in which one was accepted."""
+        """Of the runs with several drafts, the share in which they said the same."""
         return _share(self.agreed_runs, self.compared_runs)
 
     @property
@@ -64,15 +64,27 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What the calls of one model, drafts too, have cost in USD; `unpriced_calls` of them are in
+    no sum."""
+
+    calls: int
+    cost: float
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Analytics(Tally):
     """All runs, and the same by answering model, domain and day (UTC, YYYY-MM-DD).
 
     `failed_runs` gave no answer; what their drafts cost is `failed_cost`, which is not part of
-    `total_cost`: that is the sum of the results' costs.
+    `total_cost`: that is the sum of the results' costs. `spent_by_model` parts that sum by the
+    models that were asked, whoever answered.
     """
 
     failed_runs: int
     failed_cost: float
+    spent_by_model: Mapping[str, Spent]
     by_model: Mapping[str, Tally]
     by_domain: Mapping[str, Tally]
     by_day: Mapping[str, Tally]
@@ -83,7 +95,8 @@ class Analytics(Tally):
             name: {key: one.as_dict() for key, one in getattr(self, name).items()}
             for name in ("by_model", "by_domain", "by_day")
         }
-        return {**super().as_dict(), **parts}
+        spent = {model: asdict(one) for model, one in self.spent_by_model.items()}
+        return {**super().as_dict(), "spent_by_model": spent, **parts}
 
 
 @dataclass(kw_only=True)
@@ -114,7 +127,7 @@ class _Counts:
         self.drafted_runs += bool(result.drafts)
         self.accepted_runs += result.draft_accepted
         self.compared_runs += len(result.drafts) > 1
-        self.agreed_runs += result.action == "consensus"
+        self.agreed_runs += result.drafts_agree is True
         self.escalated_runs += result.action == "escalated"
         self.direct_runs += result.action == "direct"
 
@@ -133,6 +146,7 @@ class AnalyticsLog:
     _parts: dict[str, dict[str, _Counts]] = field(
         default_factory=lambda: {"by_model": {}, "by_domain": {}, "by_day": {}}
     )
+    _spent: dict[str, list[int]] = field(default_factory=dict)  # calls, nano-USD, unpriced calls
     _failed: int = 0
     _failed_nano: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -144,6 +158,11 @@ class AnalyticsLog:
             self._all.add(result)
             for part, key in keys.items():
                 self._parts[part].setdefault(key, _Counts()).add(result)
+            for call in result.calls:
+                spent = self._spent.setdefault(call.model or "", [0, 0, 0])
+                spent[0] += 1
+                spent[1] += to_nano(call.cost_usd or 0.0)
+                spent[2] += call.cost_usd is None
 
     def add_failure(self, cost_usd: float) -> None:
         """Count a run without an answer, and what it cost all the same."""
@@ -162,6 +181,10 @@ class AnalyticsLog:
                 **self._all.sums(),
                 failed_runs=self._failed,
                 failed_cost=to_usd(self._failed_nano),
+                spent_by_model={
+                    model: Spent(calls=calls, cost=to_usd(nano), unpriced_calls=unpriced)
+                    for model, (calls, nano, unpriced) in sorted(self._spent.items())
+                },
                 by_model=parts["by_model"],
                 by_domain=parts["by_domain"],
                 by_day=parts["by_day"],

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ..errors import InputError, SluiceError
 from .results import RunResult
@@ -14,11 +13,6 @@ from .results import RunResult
 __all__ = ["BatchError", "OnError", "run_all"]
 
 OnError = Literal["raise", "return"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Progress:
-    step: Callable[[], None]
 
 
 class BatchError(SluiceError):
@@ -47,6 +41,8 @@ async def run_all(
     Raises BatchError once all have ended when some failed and `on_error` is "raise". Any other
     exception, a cancellation too, cancels the rest.
     """
+    if on_error not in get_args(OnError):
+        raise InputError(f"'on_error' is {on_error!r}, expected raise or return", param="on_error")
     if concurrency < 1:
         raise InputError(f"'concurrency' is {concurrency}, expected 1 or more", param="concurrency")
     results: list[RunResult | SluiceError | None] = [None] * len(runs)

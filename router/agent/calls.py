@@ -1,32 +1,32 @@
-"""The calls of one run: reserve, ask, settle, and pass on what streams. The cascade's provider.
+"""The calls of one run: ask, count, and pass on what streams. The cascade's provider.
 
-Every dollar goes through here: what a call might cost at most is reserved before it is made, and
-what it did cost is settled after it, cancelled or not.
+Every dollar goes through here: what an HTTP call might cost at most is reserved before it is made,
+and what it did cost is settled after it, cancelled or not.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, Protocol
 
 from ..budget import output_bound, upper_bound_tokens
 from ..cascade import exhausted
 from ..chat import Attempt, ChatRequest, Completion, Delta
 from ..errors import ConfigError, InputError, UpstreamError
+from ..prices import Price
+from ..providers.endpoint import Endpoint
+from ..providers.meter import CUT_OFF
 from ..sandbox.evidence import execution_check
 from ..sandbox.sandbox import Sandbox
+from ..store.ledger import Reservation
 from ..store.spending import Spending
 from ..types import Query
 from .roster import Member, Roster
 
-__all__ = ["BrokenStreamError", "Calls"]
+__all__ = ["BrokenStreamError", "CallListener", "Calls"]
 
-_CUT_OFF: Final = frozenset(
-    {"content_filter", "disconnected", "empty", "protocol", "timeout", "too_large"}
-)
 _LEASE_MARGIN_S: Final = 60.0  # beyond the longest that a call may take
 
 
@@ -38,36 +38,47 @@ class BrokenStreamError(Exception):
         self.error = error
 
 
+class CallListener(Protocol):
+    """Who is told of a run's calls."""
+
+    def answered(self, completion: Completion) -> None:
+        """A call brought an answer, and is paid for."""
+        ...
+
+    async def passed_on(self, model: str, delta: Delta) -> None:
+        """A piece of the run's answer, as it comes."""
+        ...
+
+
 class Calls:
-    """Asks models for one request. `streams` says which model's answer may be passed on as it
-    comes, to `on_delta`; `on_completion` is told of each answer that came."""
+    """Asks models for one request. With `live`, what is sure to be the answer is passed on to
+    `listener` as it comes: the verifier's, or what `complete_at_once` is asked for."""
 
     def __init__(
         self,
         request: ChatRequest,
         roster: Roster,
+        listener: CallListener,
         *,
         verifier: str,
-        user: str | None = None,
-        spending: Spending | None = None,
-        sandbox: Sandbox | None = None,
-        streams: Callable[[str], bool] = lambda model: False,
-        on_delta: Callable[[str, Delta], Awaitable[None]] | None = None,
-        on_completion: Callable[[Completion], None] | None = None,
+        live: bool,
+        user: str | None,
+        spending: Spending | None,
+        sandbox: Sandbox | None,
     ) -> None:
         self.completions: list[Completion] = []
         self.attempts: list[Attempt] = []
         self._request = request
         self._roster = roster
+        self._listener = listener
         self._verifier = verifier
+        self._live = live
         self._user = user
         self._spending = spending
         self._sandbox = sandbox
-        self._streams = streams
-        self._on_delta = on_delta
-        self._on_completion = on_completion
         self._waiting = _Stopwatch()
         self._passed_on = False
+        self._failed: dict[str, UpstreamError] = {}
 
     @property
     def waited_ms(self) -> float:
@@ -76,106 +87,143 @@ class Calls:
 
     async def complete(self, query: Query, model: str) -> Completion:
         """The model's answer, or that of a fallback when all of its endpoints fail."""
+        if model in self._failed:
+            raise self._failed[model]
+        final = model == self._verifier
+        fallbacks = [
+            name
+            for name in self._roster.member(model).config.fallbacks
+            if final or name != self._verifier  # whose turn is still to come
+        ]
         failed: list[UpstreamError] = []
-        for name in (model, *self._roster.member(model).config.fallbacks):
+        for name in (model, *fallbacks):
             try:
-                completion = await self._ask(self._roster.member(name), as_model=model)
+                completion = await self._ask(name, drafting=not final, live=final and self._live)
             except UpstreamError as exc:
-                self.attempts.extend(exc.calls)
-                if self._passed_on:
-                    raise BrokenStreamError(exc) from exc
                 failed.append(exc)
             else:
-                return await self._tried(query, completion, model)
+                return completion if final else await self._tried(query, completion)
         raise failed[0] if len(failed) == 1 else exhausted(failed)
 
-    async def _tried(self, query: Query, completion: Completion, model: str) -> Completion:
-        """The draft with what running it showed; the verifier's answer is not run."""
-        if self._sandbox is None or model == self._verifier:
-            return completion
-        check = await execution_check(self._sandbox, query, completion)
-        return completion if check is None else replace(completion, checks=(check,))
-
-    async def _ask(self, member: Member, *, as_model: str) -> Completion:
-        if self._spending is None:
-            completion = await self._call(member, as_model)
-        else:
-            completion = await self._call_on_budget(self._spending, member, as_model)
-        self.completions.append(completion)
-        self.attempts.extend(completion.attempts)
-        if self._on_completion is not None:
-            self._on_completion(completion)
-        return completion
-
-    async def _call_on_budget(
-        self, spending: Spending, member: Member, as_model: str
-    ) -> Completion:
-        reservation = await spending.reserve(
-            upper_bound_usd=self._upper_bound_usd(member),
-            model=member.name,
-            user=self._user,
-            lease_s=_longest_s(member) + _LEASE_MARGIN_S,
-        )
+    async def complete_at_once(self, query: Query, model: str) -> Completion | None:
+        """A draft that is passed on as it comes, and so is the answer; None when the model failed
+        before there was anything to pass on. It is not asked again in this run then."""
         try:
-            completion = await self._call(member, as_model)
-        except BaseException as exc:
-            if _may_have_cost(exc):
-                await spending.settle(reservation, None)
-            else:
-                await spending.release(reservation)
-            raise
-        await spending.settle(reservation, completion.cost_usd)
-        return completion
+            return await self._tried(query, await self._ask(model, drafting=True, live=True))
+        except UpstreamError as exc:
+            self._failed[model] = exc
+            return None
 
-    async def _call(self, member: Member, as_model: str) -> Completion:
-        client = member.client
-        live = self._on_delta is not None and self._streams(as_model)
-        ask_logprobs = as_model != self._verifier and client.gives_logprobs
+    async def _tried(self, query: Query, draft: Completion) -> Completion:
+        """The draft with what running it showed."""
+        if self._sandbox is None:
+            return draft
+        check = await execution_check(self._sandbox, query, draft)
+        return draft if check is None else replace(draft, checks=(check,))
+
+    async def _ask(self, name: str, *, drafting: bool, live: bool) -> Completion:
+        member = self._roster.member(name)
+        meter = _Meter(self, member, self._request, self._spending, self._user)
+        meter.check()
         self._waiting.start()
         try:
-            completion = await client.complete(
+            completion = await member.client.complete(
                 self._request,
-                ask_logprobs=ask_logprobs and not live,
-                on_delta=self._pass_on(member.name) if live else None,
+                ask_logprobs=drafting and not live and member.client.gives_logprobs,
+                on_delta=self._pass_on(name) if live else None,
+                meter=meter,
             )
+        except UpstreamError as exc:
+            self.attempts.extend(exc.calls)
+            if self._passed_on:
+                raise BrokenStreamError(exc) from None
+            raise
         except (ConfigError, InputError) as exc:
             # This model cannot be asked so; another may.
             raise UpstreamError(
-                str(exc), model=member.name, provider=member.config.provider, cause="bad_request"
+                str(exc), model=name, provider=member.config.provider, cause="bad_request"
             ) from exc
         finally:
             self._waiting.stop()
-        price = member.price_for(self._request.params)
-        if price is member.price or price is None or completion.usage is None:
-            return completion
-        return replace(completion, cost_usd=price.cost_usd(completion.usage))
+        self.attempts.extend(completion.attempts)
+        return completion
+
+    def answered(self, completion: Completion) -> None:
+        """An answer came, and counts whatever becomes of it."""
+        self.completions.append(completion)
+        self._listener.answered(completion)
 
     def _pass_on(self, model: str) -> Callable[[Delta], Awaitable[None]]:
         async def pass_on(delta: Delta) -> None:
             self._passed_on = True
-            assert self._on_delta is not None
-            await self._on_delta(model, delta)
+            await self._listener.passed_on(model, delta)
 
         return pass_on
 
-    def _upper_bound_usd(self, member: Member) -> float:
+
+class _Meter:
+    """Holds the HTTP calls to one model to the budget, where there is one."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        member: Member,
+        request: ChatRequest,
+        spending: Spending | None,
+        user: str | None,
+    ) -> None:
+        self._calls = calls
+        self._member = member
+        self._sent = replace(request, params=member.params(request))
+        self._spending = spending
+        self._user = user
+
+    def check(self) -> None:
+        """Raise ConfigError unless it can be said what a call may cost, where it has to be."""
+        if self._spending is not None:
+            self._upper_bound_usd(self._member.client.endpoint, self._member.price_for(self._sent))
+
+    async def open(self, endpoint: Endpoint, price: Price | None) -> Reservation | None:
+        if self._spending is None:
+            return None
+        return await self._spending.reserve(
+            upper_bound_usd=self._upper_bound_usd(endpoint, price),
+            model=self._member.name,
+            user=self._user,
+            lease_s=self._member.config.timeout.total_s + _LEASE_MARGIN_S,
+        )
+
+    async def close(
+        self, opened: Any, *, completion: Completion | None, error: BaseException | None
+    ) -> None:
+        if completion is not None:
+            self._calls.answered(completion)
+        if self._spending is None:
+            return
+        if completion is not None:
+            await self._spending.settle(opened, completion.cost_usd)
+        elif isinstance(error, UpstreamError) and error.cause not in CUT_OFF:
+            await self._spending.release(opened)
+        else:  # cut off, cancelled: it may be charged for
+            await self._spending.settle(opened, None)
+
+    def _upper_bound_usd(self, endpoint: Endpoint, price: Price | None) -> float:
         """The most that one call can cost; ConfigError when that cannot be said."""
-        params = {**member.config.params, **self._request.params}  # as they are sent
-        request = replace(self._request, params=params)
-        written = output_bound(request, member.max_output)
-        if member.price is None:
+        name = self._member.name
+        if price is None:
             raise ConfigError(
-                f"no price is known for model {member.name!r}, and a budget needs one; give the "
-                "model a 'cost', or 'input_cost' and 'output_cost'",
+                f"no price is known for model {name!r} at {endpoint.provider}, and a budget needs "
+                "one; give the model a 'cost', or 'input_cost' and 'output_cost'",
                 param="cost",
             )
+        written = output_bound(self._sent, endpoint.max_output)
         if written is None:
             raise ConfigError(
-                f"how much model {member.name!r} can write is not known, and a budget needs a "
-                "bound; give the model 'max_tokens', or the call",
+                f"how much model {name!r} can write is not known, and a budget needs a bound; give "
+                "the model 'max_tokens', or the call",
                 param="max_tokens",
             )
-        return member.price.upper_bound_usd(upper_bound_tokens(request), written)
+        return price.upper_bound_usd(upper_bound_tokens(self._sent), written)
 
 
 class _Stopwatch:
@@ -195,18 +243,3 @@ class _Stopwatch:
         self._running -= 1
         if self._running == 0:
             self.total_s += time.perf_counter() - self._since
-
-
-def _longest_s(member: Member) -> float:
-    """The longest that all attempts of a call may take."""
-    config = member.config
-    tries = (1 + config.max_retries) * (1 + len(config.endpoints))
-    return tries * (config.timeout.total_s + 20.0)
-
-
-def _may_have_cost(exc: BaseException) -> bool:
-    """Whether a provider may charge for a call that gave no answer: it was cut off, not refused,
-    at one try at least."""
-    if isinstance(exc, UpstreamError):
-        return any(one.error is not None and one.error.cause in _CUT_OFF for one in exc.calls)
-    return isinstance(exc, asyncio.CancelledError)

@@ -43,7 +43,7 @@ class RunOptions:
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """`chain` ends in the verifier. `optimistic`: the first drafter's draft is passed on as it
-    comes, and is the answer then."""
+    comes, before it is judged, and is the answer then."""
 
     query: Query
     quality: QualityConfig
@@ -61,14 +61,11 @@ class Decision:
 
     @property
     def thresholds(self) -> Thresholds:
-        """The profile's, bent to the plan: it may know of a conversation that escalated; and what
-        was passed on is accepted, whatever is thought of it afterwards."""
+        """The profile's, bent to the plan, which may know of a conversation that escalated."""
         thresholds = self.profile.thresholds
         if self.plan.action == "direct":
             return replace(thresholds, direct=-math.inf)
-        if self.conversation.escalated:
-            thresholds = steadied(thresholds)
-        return replace(thresholds, accept_first=math.inf) if self.optimistic else thresholds
+        return steadied(thresholds) if self.conversation.escalated else thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +87,7 @@ class Decider:
         prediction = self.engine.predict(query, self.roster.names)
         domain = _domain(options, prediction)
         chain = self._chain(options, domain, prediction)
-        conversation = self.affinities.recall(request, options.conversation, now)
+        conversation = self.affinities.recall(query, options.conversation, now)
         profile = self.policy.for_target(quality.target_quality, n_drafters=len(chain) - 1)
         plan = plan_chain(
             prediction,
@@ -122,7 +119,6 @@ class Decider:
             limits=Limits(min_chars=quality.min_length, max_chars=quality.max_length),
             p_acceptable=quality.confidence_threshold or 0.0,
             same_meaning=SAME_MEANING if similarity is None else similarity,
-            hard=not decision.optimistic,
         )
         return self.engine.judge(
             decision.prediction, demands=demands, recalibration=self.policy.recalibration

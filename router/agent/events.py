@@ -57,7 +57,7 @@ class VerdictEvent(_Event):
 
     type: Literal["verdict"] = "verdict"
     model: str
-    verdict: Verdict
+    verdict: Verdict = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

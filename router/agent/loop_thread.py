@@ -7,6 +7,8 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, TypeVar
 
+from ..errors import UsageError
+
 __all__ = ["LoopThread"]
 
 T = TypeVar("T")
@@ -24,7 +26,11 @@ class LoopThread:
         self._thread: threading.Thread | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. An interrupt of the caller cancels it, and waits for its end."""
+        """The coroutine's result. An interrupt of the caller cancels it, and waits for its end.
+        Raises UsageError in the loop's own thread, which would wait for itself."""
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise UsageError("a blocking method cannot be used within a run; await the other one")
         ended = threading.Event()
         future = asyncio.run_coroutine_threadsafe(_tell_end(coroutine, ended), self._started())
         try:

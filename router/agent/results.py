@@ -18,7 +18,8 @@ class RunResult:
     """One answered query.
 
     `completion` is the answer as the model gave it, `drafts` all drafts made (the answer among
-    them when one was accepted) and `verdicts` what was thought of each at last. `total_cost` is in
+    them when one was accepted), `verdicts` what was thought of each at last and `calls` every call
+    that brought an answer and is paid for. `total_cost` is in
     USD and counts drafts and all; it is None when a price or a usage is unknown, and `warnings`
     says which. `verifier_cost` is what the verifier alone would have cost: its own call where it
     was made, else the answer's tokens at its price. `first_token_ms` is the time to the first
@@ -33,7 +34,8 @@ class RunResult:
     plan: Plan
     prediction: Prediction = field(repr=False)
     drafts: tuple[Completion, ...] = field(repr=False)
-    verdicts: tuple[Verdict, ...]
+    calls: tuple[Completion, ...] = field(repr=False)
+    verdicts: tuple[Verdict, ...] = field(repr=False)
     total_cost: float | None
     verifier_cost: float | None
     latency_ms: float
@@ -74,8 +76,20 @@ class RunResult:
 
     @property
     def draft_accepted(self) -> bool:
-        """Whether a draft is the answer because it was found good enough."""
+        """Whether a draft is the answer and was found good enough to be: before it was passed on,
+        or, when it was passed on optimistically, afterwards."""
+        if self.action == "optimistic":
+            return all(verdict.accept for verdict in self.verdicts)
         return self.action in ("accepted", "consensus")
+
+    @property
+    def drafts_agree(self) -> bool | None:
+        """Whether there were drafts that say the same as the answer or as each other; None with
+        fewer than two drafts."""
+        if len(self.drafts) < 2:
+            return None
+        checks = [check for verdict in self.verdicts for check in verdict.checks]
+        return any(check.name == "agreement" and check.passed for check in checks)
 
     @property
     def cost_savings_pct(self) -> float | None:

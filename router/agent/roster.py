@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..chat import Usage
+from ..chat import ChatRequest, Usage
 from ..config import DEFAULT_DOMAIN, DomainConfig, ModelConfig
 from ..errors import ConfigError, UnknownModelError
-from ..model_limits import max_output_tokens
 from ..planner import MAX_DRAFTERS
-from ..prices import PRICED_PARAMS, Price, price_of
+from ..prices import Price, price_of
 from ..providers.client import ModelClient
 from ..providers.transport import Transport
 from ..types import Prediction
@@ -21,29 +20,31 @@ __all__ = ["Member", "Roster"]
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One model, ready to be asked. `price` and `max_output` (tokens) are None when unknown."""
+    """One model, ready to be asked. `price` is that of its own provider as of now, None when it is
+    unknown."""
 
     config: ModelConfig
     client: ModelClient
     price: Price | None
-    max_output: int | None
 
     @property
     def name(self) -> str:
         return self.config.name
 
-    def price_for(self, params: Mapping[str, Any]) -> Price | None:
-        """The price of a call with these parameters: a service tier can have one of its own."""
-        if not any(name in params for name in PRICED_PARAMS):
-            return self.price
-        return price_of(self.config, params=params)
+    def params(self, request: ChatRequest) -> Mapping[str, Any]:
+        """The parameters of a call: the request's, and the configured ones it does not set."""
+        return {**self.config.params, **request.params}
+
+    def price_for(self, request: ChatRequest) -> Price | None:
+        """The price of this very call: a service tier can have one of its own."""
+        return price_of(self.config, params=self.params(request))
 
 
 class Roster:
     """All models of an agent by name, and its chains.
 
-    Raises ConfigError when there is no model, one name stands for two models, a fallback is not
-    configured, or a provider or its key is missing.
+    Raises ConfigError when there is no model, one name stands for two models or comes twice in a
+    chain, a fallback is not configured, or a provider or its key is missing.
     """
 
     def __init__(
@@ -57,17 +58,15 @@ class Roster:
         own = domains.domains if domains is not None and domains.enabled else {}
         if not models and DEFAULT_DOMAIN not in own:
             raise ConfigError("'models' is empty, expected at least one model", param="models")
+        for chain in (models, *own.values()):
+            _refuse_repeats([config.name for config in chain])
         configs = _by_name((*models, *(config for chain in own.values() for config in chain)))
         self._members = {}
         for name, config in configs.items():
-            price = price_of(config)
             self._members[name] = Member(
                 config=config,
-                client=ModelClient(
-                    config, transport, price=price.cost_usd if price else None, environ=environ
-                ),
-                price=price,
-                max_output=max_output_tokens(config),
+                client=ModelClient(config, transport, environ=environ),
+                price=price_of(config),
             )
         self._chains = {name: tuple(one.name for one in chain) for name, chain in own.items()}
         default = self._chains.get(DEFAULT_DOMAIN)
@@ -111,6 +110,12 @@ class Roster:
             return given
         blend = Usage(prompt_tokens=750_000, completion_tokens=250_000)
         return tuple(sorted(given, key=lambda name: prices[name].cost_usd(blend)))  # type: ignore[union-attr]
+
+
+def _refuse_repeats(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"model {name!r} is twice in one chain", param="models")
 
 
 def _by_name(configs: Sequence[ModelConfig]) -> dict[str, ModelConfig]:

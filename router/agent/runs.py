@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from ..config import BudgetConfig
 from ..errors import BudgetExceededError, CascadeExhaustedError, SluiceError, UsageError
 from ..money import to_nano, to_usd
 from ..policy import Assessment, Step, acceptable_gain
+from ..providers.meter import CUT_OFF
 from ..sandbox.sandbox import Sandbox
 from ..store.spending import Spending
 from ..types import Verdict
@@ -89,13 +91,12 @@ class _Run:
         self._calls = Calls(
             request,
             decider.roster,
+            self,
             verifier=decision.verifier,
+            live=listener is not None,
             user=options.user,
             spending=runner.spending,
             sandbox=runner.sandbox,
-            streams=lambda model: model == decision.verifier or decision.optimistic,
-            on_delta=self._pass_on if listener is not None else None,
-            on_completion=self._paid,
         )
 
     async def answer(self) -> RunResult:
@@ -104,7 +105,17 @@ class _Run:
             RoutingEvent(domain=decision.domain, plan=decision.plan, prediction=decision.prediction)
         )
         try:
-            found = await run_cascade(
+            found = (decision.optimistic and await self._draft_at_once()) or await self._cascade()
+        except BrokenStreamError as exc:
+            raise exc.error from None
+        await self._stream_answer(found.answer)
+        self._remember(found)
+        return self._result(found)
+
+    async def _cascade(self) -> CascadeResult[Completion]:
+        decision = self._decision
+        try:
+            return await run_cascade(
                 decision.query,
                 chain=decision.chain,
                 thresholds=decision.thresholds,
@@ -114,17 +125,29 @@ class _Run:
                 watch=self._judged,
                 settle_for_draft=self._may_settle,
             )
-        except BrokenStreamError as exc:
-            raise exc.error from exc
         except CascadeExhaustedError as exc:
             # When no model can be asked so, the request is what is wrong, not the models.
             faults = [one.__cause__ for one in exc.attempts]
             if all(isinstance(fault, UsageError) for fault in faults) and faults[-1] is not None:
-                raise faults[-1] from exc
+                raise faults[-1] from None
             raise
-        await self._stream_answer(found.answer)
-        self._remember(found)
-        return self._result(found)
+
+    async def _draft_at_once(self) -> CascadeResult[Completion] | None:
+        """The first drafter's draft, passed on as it comes and judged afterwards; None when the
+        drafter failed before it had said anything."""
+        decision = self._decision
+        draft = await self._calls.complete_at_once(decision.query, decision.chain[0])
+        if draft is None:
+            return None
+        assessment = self._judge.assess(decision.query, decision.chain, (draft,))
+        self._judged(assessment, (draft,), Step(kind="accept", draft=0))
+        return CascadeResult(
+            answer=draft,
+            action="optimistic",
+            drafts=(draft,),
+            assessments=(assessment,),
+            cost_usd=math.nan if draft.cost_usd is None else draft.cost_usd,
+        )
 
     def spent_usd(self) -> float:
         """What the answers that came have cost, as far as it is known."""
@@ -136,7 +159,8 @@ class _Run:
         if self._listener is not None:
             self._listener.put(event)
 
-    def _paid(self, completion: Completion) -> None:
+    def answered(self, completion: Completion) -> None:
+        """A call is paid for."""
         model = completion.model or ""
         self._tell(UsageEvent(model=model, usage=completion.usage, cost_usd=completion.cost_usd))
 
@@ -156,7 +180,8 @@ class _Run:
         threshold = assessment.p_verifier + assessment.correction - limit
         return self._judge.verdicts(drafts, threshold=threshold)
 
-    async def _pass_on(self, model: str, delta: Delta) -> None:
+    async def passed_on(self, model: str, delta: Delta) -> None:
+        """A piece of the answer, as it comes."""
         assert self._listener is not None
         self._passed_on = True
         if delta.content or delta.tool_calls:
@@ -200,7 +225,8 @@ class _Run:
             if one.usage is not None
         }
         self._runner.decider.affinities.remember(
-            self._request,
+            self._decision.query,
+            found.answer.text,
             self._conversation_id,
             self._decision.conversation,
             escalated=found.action == "escalated",
@@ -219,6 +245,7 @@ class _Run:
             plan=decision.plan,
             prediction=decision.prediction,
             drafts=found.drafts,
+            calls=tuple(calls.completions),
             verdicts=self._verdicts(found.assessments[-1], found.drafts) if found.drafts else (),
             total_cost=_total([one.cost_usd for one in calls.completions]),
             verifier_cost=self._verifier_usd(found),
@@ -226,7 +253,7 @@ class _Run:
             overhead_ms=max(0.0, latency_ms - calls.waited_ms),
             first_token_ms=self._first_token_ms,
             attempts=tuple(calls.attempts),
-            warnings=_warnings(calls.completions),
+            warnings=self._warnings(),
         )
 
     def _verifier_usd(self, found: CascadeResult[Completion]) -> float | None:
@@ -234,9 +261,27 @@ class _Run:
         price."""
         if found.action in ("escalated", "direct"):
             return found.answer.cost_usd
-        roster = self._runner.decider.roster
-        price, usage = roster.member(self._decision.verifier).price, found.answer.usage
+        verifier = self._runner.decider.roster.member(self._decision.verifier)
+        price, usage = verifier.price_for(self._request), found.answer.usage
         return None if price is None or usage is None else price.cost_usd(usage)
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What a caller has to be told of the calls, each thing once."""
+        said: dict[str, None] = {}
+        roster = self._runner.decider.roster
+        for one in self._calls.completions:
+            if one.usage is None:
+                said[f"{one.model}: the provider gave no usage, so the cost is not known"] = None
+            elif one.cost_usd is None:
+                said[f"{one.model}: no price is known; give the model a 'cost'"] = None
+            for name in roster.member(one.model or "").client.dropped(self._request):
+                said[f"{one.model}: its provider knows nothing like '{name}'; not sent"] = None
+        errors = [one.error for one in self._calls.attempts if one.error is not None]
+        cut_off = [error.model for error in errors if error.cause in CUT_OFF]
+        for model in cut_off:
+            count = cut_off.count(model)
+            said[f"{model}: calls cut off, at a cost that is not known: {count}"] = None
+        return tuple(said)
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._started) * 1000
@@ -246,14 +291,3 @@ def _total(costs: Sequence[float | None]) -> float | None:
     """The exact sum; None when one is unknown."""
     known = [to_nano(cost) for cost in costs if cost is not None]
     return to_usd(sum(known)) if len(known) == len(costs) else None
-
-
-def _warnings(completions: Sequence[Completion]) -> tuple[str, ...]:
-    """What a caller has to be told of the calls, each thing once."""
-    said: dict[str, None] = {}
-    for one in completions:
-        if one.usage is None:
-            said[f"{one.model}: the provider gave no usage, so the cost is not known"] = None
-        elif one.cost_usd is None:
-            said[f"{one.model}: no price is known; give the model a 'cost'"] = None
-    return tuple(said)

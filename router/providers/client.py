@@ -14,11 +14,13 @@ import orjson
 from ..chat import Attempt, ChatRequest, Completion, Delta
 from ..config import ModelConfig
 from ..errors import InputError, UpstreamError
+from ..prices import Price
 from .circuit import CircuitBreaker
-from .completion import Price, build_completion, hide_logprobs
+from .completion import build_completion, hide_logprobs
 from .endpoint import Endpoint, resolve_endpoints
 from .exchange import Exchange, OnDelta
 from .failures import circuit_error
+from .meter import Meter
 from .retry import backoff_s
 from .transport import Transport
 
@@ -41,6 +43,7 @@ class _Call:
     request: ChatRequest
     ask_logprobs: bool
     on_delta: OnDelta | None
+    meter: Meter | None
     start: float = field(default_factory=time.perf_counter)
     attempts: list[Attempt] = field(default_factory=list)
     passed_on: bool = False  # what was said cannot be unsaid: no retry from here on
@@ -52,7 +55,7 @@ class _Call:
 class ModelClient:
     """Asks one model. Safe to share between tasks and event loops.
 
-    `price` turns usage into USD. Raises ConfigError when a provider is unknown or wants a key that
+    Raises ConfigError when a provider is unknown or wants a key that
     neither the configuration nor `environ` (by default the process's) has.
     """
 
@@ -61,7 +64,6 @@ class ModelClient:
         config: ModelConfig,
         transport: Transport,
         *,
-        price: Price | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         endpoints = resolve_endpoints(
@@ -72,9 +74,13 @@ class ModelClient:
         self.name = config.name
         self.config = config
         self._transport = transport
-        self._price = price
         self._lanes = [_Lane(endpoint=one, logprobs=one.logprobs) for one in endpoints]
         self._random = Random()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The first place that is asked."""
+        return self._lanes[0].endpoint
 
     @property
     def gives_logprobs(self) -> bool:
@@ -92,14 +98,16 @@ class ModelClient:
         *,
         ask_logprobs: bool = False,
         on_delta: OnDelta | None = None,
+        meter: Meter | None = None,
     ) -> Completion:
-        """The model's answer; with `on_delta` streamed, each delta awaited as it arrives.
+        """The model's answer; with `on_delta` streamed, each delta awaited as it arrives. `meter`
+        is told of every HTTP call, and may forbid it.
 
         Raises UpstreamError, whose `calls` are all that was tried, and InputError for a request
         that JSON or the provider's format cannot hold. Once a delta has been passed on nothing is
         tried again.
         """
-        call = _Call(request=request, ask_logprobs=ask_logprobs, on_delta=on_delta)
+        call = _Call(request=request, ask_logprobs=ask_logprobs, on_delta=on_delta, meter=meter)
         for lane in self._lanes:
             completion = await self._ask(lane, call)
             if completion is not None:
@@ -143,6 +151,29 @@ class ModelClient:
             error = circuit_error(lane.endpoint, lane.breaker.wait_s(now))
             call.attempts.append(_skipped(lane.endpoint, error))
             return error
+        price = lane.endpoint.price(call.request.params)
+        if call.meter is None:
+            return await self._exchange(lane, call, body, add_logprobs, price)
+        try:
+            opened = await call.meter.open(lane.endpoint, price)
+        except BaseException:
+            lane.breaker.abandon()
+            raise
+        try:
+            outcome = await self._exchange(lane, call, body, add_logprobs, price)
+        except BaseException as exc:
+            await call.meter.close(opened, completion=None, error=exc)
+            raise
+        if isinstance(outcome, Completion):
+            await call.meter.close(opened, completion=outcome, error=None)
+        else:
+            await call.meter.close(opened, completion=None, error=outcome)
+        return outcome
+
+    async def _exchange(
+        self, lane: _Lane, call: _Call, body: bytes, add_logprobs: bool, price: Price | None
+    ) -> Completion | UpstreamError:
+        """One HTTP call."""
         on_delta = _without_logprobs(call.on_delta) if add_logprobs else call.on_delta
         offset_ms = call.elapsed_ms()
         sender = await self._transport.sender()
@@ -166,7 +197,7 @@ class ModelClient:
         return build_completion(
             reply,
             lane.endpoint,
-            price=self._price,
+            price=price,
             keep_logprobs=not add_logprobs,
             latency_ms=call.elapsed_ms(),
             first_token_ms=None if first_ms is None else offset_ms + first_ms,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from ..chat import Attempt, Completion, Delta, Usage
+from ..chat import Attempt, Completion, Delta
+from ..prices import Price
 from .endpoint import Endpoint
 from .openai_fields import OWN
 from .usage import read_usage
 from .wire import Reply
 
-__all__ = ["Price", "build_completion", "hide_logprobs"]
+__all__ = ["build_completion", "hide_logprobs"]
 
 _LOGPROBS: Final = ("logprobs", f"{OWN}logprobs")
-
-Price = Callable[[Usage], float | None]
 
 
 def build_completion(
@@ -43,7 +42,7 @@ def build_completion(
         usage=usage,
         input_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.completion_tokens if usage else None,
-        cost_usd=price(usage) if price and usage else None,
+        cost_usd=price.cost_usd(usage) if price and usage else None,
         reply=whole.reply if keep_logprobs else _without_logprobs(whole.reply),
         native=whole.native,
         latency_ms=latency_ms,

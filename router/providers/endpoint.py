@@ -11,6 +11,7 @@ from yarl import URL
 from ..config import EndpointConfig, ModelConfig
 from ..errors import ConfigError, InputError
 from ..model_limits import max_output_tokens
+from ..prices import Price, price_of
 from .catalogue import ProviderSpec, find_provider
 from .openai_wire import OpenAIWire
 from .proxies import find_proxy
@@ -28,11 +29,13 @@ _OLLAMA_PORT = 11434
 class Endpoint:
     """One place to ask: `model` is the configured model's name, `upstream_model` what it is called
     there. `headers` hold the key, `proxy` may hold a password: they are in no repr. `params` are
-    the configuration's, in the words of the wire."""
+    the configuration's, in the words of the wire; `config` is the model's, with the provider and
+    the name that hold here."""
 
     model: str
     upstream_model: str
     provider: str
+    config: ModelConfig = field(repr=False)
     url: URL = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     proxy: str | None = field(repr=False)
@@ -46,6 +49,15 @@ class Endpoint:
     def origin(self) -> str:
         """scheme://host:port, all that a message or a log may show of the address."""
         return f"{self.url.scheme}://{self.url.host_subcomponent}:{self.url.port}"
+
+    @property
+    def max_output(self) -> int | None:
+        """The most tokens that the model can write here; None when that is not known."""
+        return max_output_tokens(self.config)
+
+    def price(self, params: Mapping[str, Any]) -> Price | None:
+        """What a call with these parameters costs here and now; None when that is not known."""
+        return price_of(self.config, params={**self.params, **params})
 
 
 def resolve_endpoints(
@@ -85,16 +97,19 @@ def _resolve(
     upstream_model = place.model or config.model or config.name
     known = spec.gives_logprobs(upstream_model)
     url = _url(base, wire.path, config.name)
+    here = config.model_copy(update={"provider": provider, "model": upstream_model})
     return Endpoint(
         model=config.name,
         upstream_model=upstream_model,
         provider=provider,
+        config=here,
         url=url,
         headers=_headers(config, wire, key or None),
         proxy=find_proxy(url, environ) if use_proxies else None,
         wire=wire,
         logprobs=known if config.logprobs is None else config.logprobs,
-        max_tokens=_output_limit(config, spec, upstream_model),
+        # Only where the provider wants to be told.
+        max_tokens=max_output_tokens(here) if spec.dialect == "anthropic" else config.max_tokens,
         params=_params(config, spec, limit),
         secret=key or None,
     )
@@ -124,15 +139,6 @@ def _ollama_base(host: str) -> str:
 def _first(variables: tuple[str, ...], environ: Mapping[str, str]) -> str:
     """The first of `variables` that is set and not blank, else ""."""
     return next((found for name in variables if (found := environ.get(name, "").strip())), "")
-
-
-def _output_limit(config: ModelConfig, spec: ProviderSpec, upstream_model: str) -> int | None:
-    """What the model can write, where a provider wants to be told."""
-    if spec.dialect != "anthropic":
-        return config.max_tokens
-    return max_output_tokens(
-        config.model_copy(update={"provider": spec.name, "model": upstream_model})
-    )
 
 
 def _params(config: ModelConfig, spec: ProviderSpec, limit: LimitName) -> Mapping[str, Any]:

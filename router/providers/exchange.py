@@ -55,6 +55,7 @@ class Exchange:
         self._endpoint = endpoint
         self._timeout = timeout
         self._on_delta = on_delta
+        self._held_back: list[Delta] = []
         self._start = time.perf_counter()
         self._status: int | None = None
         self._begun = on_delta is None  # until then first_token_s is the limit
@@ -124,6 +125,7 @@ class Exchange:
         reply = self._endpoint.wire.read_reply(_parse(body))
         if self._on_delta is not None:
             await self._pass_on(whole_delta(reply))
+            await self._flush()
         return reply
 
     async def _read_stream(self, response: HttpReply, clock: asyncio.Timeout) -> Reply:
@@ -137,6 +139,7 @@ class Exchange:
                 for delta in reader.feed(event.event, event.data):
                     await self._pass_on(delta)
         reply = reader.reply()
+        await self._flush()
         await _drain(response)
         return reply
 
@@ -148,11 +151,22 @@ class Exchange:
             clock.reschedule(asyncio.get_running_loop().time() + left_s)
 
     async def _pass_on(self, delta: Delta) -> None:
+        """Pass a delta on, once there is something of an answer: until then another call may
+        still take this one's place."""
         if self.first_token_ms is None and (delta.content or delta.tool_calls):
             self.first_token_ms = self._elapsed_ms()
+        if self._on_delta is None:
+            return
+        self._held_back.append(delta)
+        if self.passed_on or delta.says_something:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        held_back, self._held_back = self._held_back, []
         if self._on_delta is not None:
-            self.passed_on = True
-            await self._on_delta(delta)
+            for delta in held_back:
+                self.passed_on = True
+                await self._on_delta(delta)
 
     async def _refusal(self, response: HttpReply) -> UpstreamError:
         body, code = bytearray(), ""

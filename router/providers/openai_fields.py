@@ -7,7 +7,8 @@ counts are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from types import UnionType
 from typing import Any, Final
 
 import orjson
@@ -93,15 +94,6 @@ def mend_choice(choice: dict[str, Any], index: int) -> None:
     _set_aside(choice, "logprobs", _is_logprobs)
 
 
-def _finish_reason(found: Any) -> str | None:
-    """One of OpenAI's finish reasons ("error" is left as it is), None where none is given."""
-    if not isinstance(found, str) or not found:
-        return None
-    if found in _FINISH_REASONS or found == "error":
-        return found
-    return _SYNONYMS.get(found.lower(), "stop")
-
-
 def mend_message(message: dict[str, Any]) -> None:
     """A whole message, but for its tool calls. Content in parts (Mistral's, when it thinks)
     becomes their text."""
@@ -114,15 +106,16 @@ def mend_delta(delta: dict[str, Any]) -> None:
     """A piece of a message, as `mend_message`."""
     if isinstance(delta.get("content"), list):
         parts = delta[f"{OWN}content"] = delta["content"]
-        delta["content"] = _text_of(parts) or None
+        texts = (part.get("text") for part in parts if isinstance(part, dict))
+        delta["content"] = "".join(text for text in texts if isinstance(text, str)) or None
     if delta.get("role"):
         delta["role"] = "assistant"
     else:
         delta.pop("role", None)
     _set_aside(delta, "refusal", _is_text)
     _set_aside(delta, "annotations", _is_citations)
-    for name in ("audio", "function_call"):
-        _set_aside(delta, name, _has)
+    _set_aside(delta, "function_call", _is_piece_of_function)
+    _set_aside(delta, "audio", _is_piece_of_audio)
 
 
 def mend_call_delta(delta: dict[str, Any]) -> None:
@@ -130,7 +123,7 @@ def mend_call_delta(delta: dict[str, Any]) -> None:
     if delta.get("type") not in (None, "custom"):
         delta["type"] = "function"
     _set_aside(delta, "id", _is_text)
-    _set_aside(delta, "function", _has)
+    _set_aside(delta, "function", _is_object)
     function = delta.get("function")
     if function is not None:
         if isinstance(function.get("arguments"), dict):
@@ -139,14 +132,13 @@ def mend_call_delta(delta: dict[str, Any]) -> None:
         _set_aside(function, "arguments", _is_text)
 
 
-def _text_of(content: Any) -> str:
-    """The text of a message's content: itself, or its text parts, joined."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text") for part in content if isinstance(part, Mapping))
-    return "".join(text for text in texts if isinstance(text, str))
+def _finish_reason(found: Any) -> str | None:
+    """One of OpenAI's finish reasons ("error" is left as it is), None where none is given."""
+    if not isinstance(found, str) or not found:
+        return None
+    if found in _FINISH_REASONS or found == "error":
+        return found
+    return _SYNONYMS.get(found.lower(), "stop")
 
 
 def _set_aside(holder: dict[str, Any], name: str, fits: Callable[[Any], bool]) -> None:
@@ -157,6 +149,10 @@ def _set_aside(holder: dict[str, Any], name: str, fits: Callable[[Any], bool]) -
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _is_service_tier(value: Any) -> bool:
@@ -182,11 +178,21 @@ def _is_audio(value: Any) -> bool:
     return _has(value, str, "id", "data", "transcript") and _has(value, int, "expires_at")
 
 
+def _is_piece_of_audio(value: Any) -> bool:
+    return _has(value, str | None, "id", "data", "transcript") and _has(
+        value, int | None, "expires_at"
+    )
+
+
 def _is_function(value: Any) -> bool:
     return _has(value, str, "name", "arguments")
 
 
-def _has(value: Any, kind: type = object, *names: str) -> bool:
+def _is_piece_of_function(value: Any) -> bool:
+    return _has(value, str | None, "name", "arguments")
+
+
+def _has(value: Any, kind: type | UnionType, *names: str) -> bool:
     """Whether it is an object with values of one kind under these names."""
     return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name in names)
 

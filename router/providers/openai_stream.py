@@ -76,6 +76,8 @@ class OpenAIReader:
                 raise WireError("a choice of a chunk is not an object")
             raise_error(choice)
             mend_choice(choice, position)
+            if choice["finish_reason"] == "error":
+                raise WireError("the answer ended in an error of the provider's", cause="server")
             index = choice["index"]
             if index not in self._choices:
                 self._choices[index] = _Choice()

@@ -61,9 +61,11 @@ class OpenAIWire:
         body = {"model": model, **defaults, **given}
         if ask_logprobs:
             body.setdefault("logprobs", True)
-        if stream:
-            body["stream"] = True
-        if stream and self._stream_usage:
+        if not stream:
+            body.pop("stream_options", None)  # refused without a stream; a draft may have none
+            return body
+        body["stream"] = True
+        if self._stream_usage:
             options = body.get("stream_options")
             options = options if isinstance(options, Mapping) else {}
             body["stream_options"] = {**options, "include_usage": True}

@@ -17,7 +17,8 @@ def read_usage(found: Any) -> Usage | None:
 
     A part (cached, reasoning) that is missing or larger than its whole counts as 0. DeepSeek's
     `prompt_cache_hit_tokens` is read where `prompt_tokens_details` is missing, and Anthropic's
-    `cache_creation`, which is passed on as it came.
+    `cache_creation`, which is passed on as it came. What Gemini thought, it counts and charges in
+    the total only: what that has beyond the rest is output too.
     """
     if not isinstance(found, Mapping):
         return None
@@ -25,6 +26,8 @@ def read_usage(found: Any) -> Usage | None:
     completion = _count(found.get("completion_tokens"))
     if prompt is None or completion is None:
         return None
+    thought = max(0, (_count(found.get("total_tokens")) or 0) - prompt - completion)
+    completion += thought
     of_prompt = _details(found.get("prompt_tokens_details"))
     of_completion = _details(found.get("completion_tokens_details"))
     cached = _part(of_prompt.get("cached_tokens", found.get("prompt_cache_hit_tokens")), prompt)
@@ -36,7 +39,7 @@ def read_usage(found: Any) -> Usage | None:
         cached_tokens=cached,
         cache_write_tokens=written,
         long_cache_write_tokens=_part(of_written.get("ephemeral_1h_input_tokens"), written),
-        reasoning_tokens=_part(of_completion.get("reasoning_tokens"), completion),
+        reasoning_tokens=_part(of_completion.get("reasoning_tokens"), completion) or thought,
     )
 
 

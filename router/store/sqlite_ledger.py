@@ -60,7 +60,7 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # wherever the process goes afterwards
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         _watch_forks().add(self)

@@ -176,18 +176,19 @@ def test_lengths_that_are_demanded_veto_the_draft_that_breaks_them(
     assert "at least 5 wanted" in _check(verdicts[0], "length").detail
 
 
-def test_a_probability_that_is_demanded_vetoes_whatever_the_policy_thinks(
+def test_a_probability_that_is_demanded_keeps_a_draft_from_being_accepted(
     predictor: Counting, validator: Validator
 ) -> None:
     free = demanding(predictor, validator)
     (p,) = free.assess(QUERY, CHAIN, [RIGHT]).p_drafts
-    for demanded, vetoed in ((p - 0.01, frozenset()), (p + 0.01, frozenset({0}))):
+    for demanded, doubted in ((p - 0.01, frozenset()), (p + 0.01, frozenset({0}))):
         judge = demanding(predictor, validator, p_acceptable=demanded)
-        assert judge.assess(QUERY, CHAIN, [RIGHT]).vetoed == vetoed
+        found = judge.assess(QUERY, CHAIN, [RIGHT])
+        assert (found.doubted, found.vetoed) == (doubted, frozenset())
+        assert found.stand_in == 0
         (verdict,) = judge.verdicts([RIGHT], threshold=0.0)
-        assert verdict.accept is not vetoed
         assert verdict.threshold == pytest.approx(demanded)
-        assert verdict.accept == (not vetoed)
+        assert verdict.accept == (not doubted)
 
 
 def test_an_answer_in_the_wrong_format_is_vetoed(predictor: Counting, validator: Validator) -> None:

@@ -216,3 +216,24 @@ async def test_a_snapshot_is_json_and_stays_as_it_was(make_agent: MakeAgent) -> 
     assert written["by_model"]["small"]["runs"] == 1
     assert written["by_model"]["small"]["cost_savings_pct"] == pytest.approx(90.0)
     assert next(iter(written["by_day"].values()))["escalation_rate"] == 0.0
+
+
+async def test_drafts_that_disagree_are_not_counted_as_agreeing(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    plays = by_model(small=answer("The answer is 41."), other=answer("The answer is 42."))
+    upstream.then(plays)
+    agent = make_agent("small", "other", "large", policy=ALWAYS_PAIRS)
+    result = await agent.run(PROMPT)
+    assert (result.action, result.drafts_agree) == ("consensus", False)
+    assert agent.get_analytics().agreement_rate == 0.0
+
+
+async def test_what_each_model_cost_is_told_whoever_answered(make_agent: MakeAgent) -> None:
+    agent = make_agent(policy=REJECT_ALL)
+    await agent.run(PROMPT)
+    spent = agent.get_analytics().spent_by_model
+    assert {name: (one.calls, one.cost) for name, one in spent.items()} == {
+        "small": (1, usd("small")),
+        "large": (1, usd("large")),
+    }

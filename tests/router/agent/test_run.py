@@ -15,7 +15,7 @@ from router.engine import Engine
 from router.errors import CascadeExhaustedError, ConfigError, InputError, UnknownModelError
 from router.presets import PRESET_BALANCED
 from tests.agents import ALWAYS_PAIRS, DIRECT, REJECT_ALL, by_model
-from tests.behaviours import answer, fail
+from tests.behaviours import answer, answer_anthropic, fail
 from tests.upstream import Upstream
 
 MakeAgent = Callable[..., CascadeAgent]
@@ -287,8 +287,11 @@ def test_an_agent_without_models_or_with_two_of_one_name_is_refused(upstream: Up
     with pytest.raises(ConfigError, match="'models' is empty"):
         CascadeAgent(models=[])
     one = {"name": "m", "api_base": upstream.url, "api_key": "k"}
+    with pytest.raises(ConfigError, match="model 'm' is twice in one chain"):
+        CascadeAgent(models=[one, one])
+    other = DomainConfig(domains={"CODE": (ModelConfig(**{**one, "cost": 1.0}),)})
     with pytest.raises(ConfigError, match="two different models are named 'm'"):
-        CascadeAgent(models=[one, {**one, "cost": 1.0}])
+        CascadeAgent(models=[one], domains=other)
     with pytest.raises(ConfigError, match=r"'models\[0\].prvider' is not known"):
         CascadeAgent(models=[{**one, "prvider": "openai"}])
     with pytest.raises(ConfigError, match="fallback 'x' of model 'm'"):
@@ -332,3 +335,46 @@ def test_agents_share_one_engine_unless_they_bring_their_own() -> None:
 def test_two_presets_at_once_are_refused() -> None:
     with pytest.raises(ConfigError, match="'preset' is one too"):
         CascadeAgent(models=PRESET_BALANCED, preset=PRESET_BALANCED)
+
+
+async def test_another_endpoint_is_billed_at_its_own_price(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    upstream.then(fail(404), answer("42"))
+    elsewhere = {"provider": "openai", "model": "gpt-4o", "api_base": upstream.url}
+    model = ModelConfig(
+        name="deepseek-chat", provider="deepseek", api_base=upstream.url, endpoints=(elsewhere,)
+    )
+    result = await make_agent(models=[model]).run(PROMPT)
+    assert result.total_cost == pytest.approx(usd(2.5, 10))
+
+
+async def test_a_verifier_is_not_asked_as_a_drafters_fallback(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    upstream.then(by_model(small=fail(401), large=answer("large")))
+    small = ModelConfig(name="small", api_base=upstream.url, cost=0.001, fallbacks=("large",))
+    large = ModelConfig(name="large", api_base=upstream.url, cost=0.01)
+    result = await make_agent(models=[small, large]).run(PROMPT)
+    assert (result.action, asked(upstream)) == ("direct", ["small", "large"])
+
+
+async def test_what_a_provider_is_not_sent_is_said(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    upstream.then(answer_anthropic("42"))
+    claude = ModelConfig(
+        name="claude-3-5-haiku-latest", provider="anthropic", api_base=upstream.origin
+    )
+    result = await make_agent(models=[claude]).run(PROMPT, seed=7)
+    assert result.warnings == (
+        "claude-3-5-haiku-latest: its provider knows nothing like 'seed'; not sent",
+    )
+
+
+async def test_a_draft_below_the_callers_confidence_may_still_stand_in(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    upstream.then(by_model(small=answer("It may be 42."), large=fail(500)))
+    quality = QualityConfig(confidence_threshold=1.0, return_rejected_draft=True)
+    assert (await make_agent(quality=quality).run(PROMPT)).action == "rejected_draft"

@@ -101,6 +101,9 @@ async def test_an_optimistic_draft_streams_at_once_and_stays_the_answer(
     assert text_of(events) == "I guess so."
     verdict = next(event for event in events if isinstance(event, VerdictEvent)).verdict
     assert not verdict.accept  # the truth about a draft that cannot be taken back
+    done = events[-1]
+    assert isinstance(done, DoneEvent)
+    assert (done.result.action, done.result.draft_accepted) == ("optimistic", False)
     assert [body["model"] for body in upstream.bodies] == ["small"]
 
 
@@ -119,6 +122,17 @@ async def test_an_optimistic_drafter_that_fails_before_its_first_token_is_replac
     agent = make_agent(quality=OPTIMISTIC, stream_policy="optimistic")
     events = await collected(agent.stream(PROMPT))
     assert (text_of(events), models_of(events)) == ("large", {"large"})
+
+
+async def test_only_the_drafter_that_was_predicted_well_is_passed_on_before_its_verdict(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    plays = by_model(small=fail(500), other=answer("I cannot help."), large=answer("It is 42."))
+    upstream.then(plays)
+    agent = make_agent("small", "other", "large", policy=REJECT_ALL, quality=OPTIMISTIC)
+    events = await collected(agent.stream(PROMPT, stream_policy="optimistic"))
+    assert (text_of(events), models_of(events)) == ("It is 42.", {"large"})
+    assert [body["model"] for body in upstream.bodies] == ["small", "other", "large"]
 
 
 @pytest.mark.parametrize("policy", [DIRECT, ACCEPT_ALL], ids=["verifier", "optimistic draft"])

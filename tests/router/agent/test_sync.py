@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from router.agent.agent import CascadeAgent
 from router.agent.events import ChunkEvent, DoneEvent, ErrorEvent
-from router.errors import CascadeExhaustedError, InputError
+from router.config import BudgetConfig
+from router.errors import CascadeExhaustedError, InputError, UsageError
 from tests.agents import DIRECT, REJECT_ALL
 from tests.upstream import Upstream, answer, fail, hang, hang_midway, stream
 
@@ -243,3 +245,27 @@ def test_closing_an_agent_ends_a_stream_that_nobody_reads_on(
     agent.close()
     assert all_closed(upstream)
     assert not loop_threads()
+
+
+async def test_closing_in_the_event_loop_it_would_block_is_refused(
+    make_agent: Callable[..., CascadeAgent],
+) -> None:
+    agent = make_agent()
+    await agent.run(PROMPT)
+    with pytest.raises(UsageError, match="await aclose"):
+        agent.close()
+
+
+def test_a_blocking_method_within_a_run_is_refused(
+    make_sync_agent: MakeAgent, upstream: Upstream, tmp_path: Path
+) -> None:
+    agent: CascadeAgent
+    budget = BudgetConfig(
+        daily_limit=1e-9,
+        store=tmp_path / "ledger.db",
+        on_limit_exceeded=lambda status: agent.run_sync(PROMPT),
+    )
+    agent = make_sync_agent(budget=budget)
+    with pytest.raises(UsageError, match="cannot be used within a run"):
+        agent.run_sync(PROMPT)
+    agent.close()

@@ -28,7 +28,7 @@ from tests.upstream import (
 
 from .conftest import KEY, PROMPT, Ask
 
-QUICK = TimeoutConfig(connect_s=1, first_token_s=0.15, total_s=0.3)
+QUICK = TimeoutConfig(connect_s=1, first_token_s=0.1, total_s=0.2)
 
 
 def completion(message: Any, finish_reason: str | None = "stop", **more: Any) -> Any:
@@ -181,7 +181,7 @@ async def test_hang_midway(asking: Ask) -> None:
         async with asking(upstream, timeout=QUICK, max_retries=1) as ask:
             error = await ask.fail()
             assert error.cause == "timeout"
-            assert "whole answer within 0.3 s" in str(error)
+            assert "whole answer within 0.2 s" in str(error)
             assert await upstream.all_closed()
             assert bool(ask.deltas) is ask.streaming
     assert len(upstream.requests) == (1 if ask.streaming else 2), "what was said is not said again"

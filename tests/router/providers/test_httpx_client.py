@@ -27,7 +27,7 @@ REPLY = {"choices": [{"message": {"content": "Paris."}, "finish_reason": "stop"}
 
 
 async def ask(client: httpx.AsyncClient, api_base: str, **environ: str) -> Completion:
-    timeout = TimeoutConfig(connect_s=1, total_s=0.3)
+    timeout = TimeoutConfig(connect_s=1, total_s=0.2)
     config = ModelConfig(name="m", api_base=api_base, api_key=KEY, max_retries=0, timeout=timeout)
     asked = ModelClient(config, Transport(http_client=client), environ=environ)
     return await asked.complete(ChatRequest.of("Hi"))

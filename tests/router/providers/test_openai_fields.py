@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
-import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from router.providers.openai_reply import read_completion
@@ -72,7 +71,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def with_odd_value(value: Any, at: tuple[Any, ...], odd: Any) -> Any:
-    changed = deepcopy(value)
+    changed = json.loads(json.dumps(value))
     holder = changed
     for key in at[:-1]:
         holder = holder[key]
@@ -80,26 +79,32 @@ def with_odd_value(value: Any, at: tuple[Any, ...], odd: Any) -> Any:
     return changed
 
 
-def named(at: tuple[Any, ...]) -> str:
-    return ".".join(map(str, at))
+def misfits(value: Any, read: Callable[[Any], object]) -> list[tuple[str, Any]]:
+    """Where an odd value makes `read` raise what no caller expects."""
+    found = []
+    for at in places(value):
+        for odd in ODD:
+            try:
+                with suppress(WireError):
+                    read(with_odd_value(value, at, odd))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                found.append((".".join(map(str, at)), odd))
+    return found
 
 
-@pytest.mark.parametrize("at", list(places(WHOLE)), ids=named)
-def test_completions(at: tuple[Any, ...]) -> None:
-    for odd in ODD:
-        with suppress(WireError):
-            ChatCompletion.model_validate(read_completion(with_odd_value(WHOLE, at, odd)))
+def test_completions() -> None:
+    assert misfits(WHOLE, lambda body: ChatCompletion.model_validate(read_completion(body))) == []
 
 
-@pytest.mark.parametrize("at", list(places(CHUNK)), ids=named)
-def test_chunks(at: tuple[Any, ...]) -> None:
-    for odd in ODD:
+def test_chunks() -> None:
+    def read(chunk: Any) -> None:
         reader = OpenAIReader()
-        with suppress(WireError):
-            (delta,) = reader.feed("", json.dumps(with_odd_value(CHUNK, at, odd)))
-            ChatCompletionChunk.model_validate(delta.chunk)
-            reader.feed("", "[DONE]")
-            ChatCompletion.model_validate(reader.reply().reply)
+        (delta,) = reader.feed("", json.dumps(chunk))
+        ChatCompletionChunk.model_validate(delta.chunk)
+        reader.feed("", "[DONE]")
+        ChatCompletion.model_validate(reader.reply().reply)
+
+    assert misfits(CHUNK, read) == []
 
 
 def test_what_fits_is_left_as_it_came() -> None:

@@ -56,6 +56,14 @@ def test_deepseek_says_what_came_from_its_cache() -> None:
     assert read_usage(found) == Usage(prompt_tokens=9, completion_tokens=1, cached_tokens=8)
 
 
+def test_what_gemini_thought_is_in_its_total_alone_and_is_paid_for() -> None:
+    found = {"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553}
+    expected = Usage(prompt_tokens=20, completion_tokens=533, reasoning_tokens=382)
+    assert read_usage(found) == expected
+    named = {**found, "completion_tokens_details": {"reasoning_tokens": 382}}
+    assert read_usage(named) == expected
+
+
 @pytest.mark.parametrize(
     "details",
     [None, "x", [], {}, {"cached_tokens": -1}, {"cached_tokens": 11}, {"cached_tokens": "9"}],
