@@ -24,7 +24,7 @@ from .versions import find_models_root, read_current
 __all__ = ["FORMAT", "FORMAT_VERSION", "GOLDEN_TOLERANCE", "Artifact", "load_artifact"]
 
 FORMAT: Final = "sluice-artifact"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 GOLDEN_TOLERANCE: Final = 1e-3
 _REPAIR: Final = "restore the folder, promote another version or export the artifact again"
 

@@ -145,9 +145,8 @@ class Engine:
         """Judge a draft, with what was to be expected of its model before it answered."""
         drafts = (draft, *peers)
         names = dict.fromkeys(one.model for one in drafts if one.model is not None)
-        prediction, embeddings = self._predictor.predict_beside(
-            query, list(map(meaningful, drafts)), list(names)
-        )
+        prediction = self._predictor.predict(query, list(names))
+        embeddings = self._predictor.embed_texts(list(map(meaningful, drafts)))
         return self._validator.validate(
             query, draft, peers=peers, prediction=prediction, embeddings=embeddings, limits=limits
         )

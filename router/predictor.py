@@ -1,8 +1,9 @@
 """What to expect of a query before any model is called: domain, success per model, tokens, cost.
 
-One ONNX graph does it all: token ids and shape in; embedding, domains, item parameters and the
-success and length of each model out. Models are an input (their abilities), so any set of them is
-predicted at once and a new one needs no new graph.
+Two ONNX graphs do it all. The embedder makes an embedding of token ids; drafts need no more. The
+predictor makes domains, item parameters and the success and length of each model of what the
+embedder found and of the query's shape. Models are an input (their abilities), so any set of them
+is predicted at once and a new one needs no new graph.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .types import Embedding, Prediction, Query
 
 __all__ = ["Predictor"]
 
-_OUTPUTS: Final = ("embedding", "domains", "p_success", "output_tokens")
+_EMBEDDED: Final = ("embedding", "mean", "mean_d", "mass", "mass_d")
+_OUTPUTS: Final = ("domains", "p_success", "output_tokens")
 _MAX_BATCH: Final = 32  # queries in one run of the graph: bounds memory, not what may be asked
 _MAX_ROSTERS: Final = 256  # sets of models whose matrices are kept
 
@@ -52,6 +54,7 @@ class Predictor:
     def __init__(self, artifact: Artifact, *, abilities: Abilities | None = None) -> None:
         self.artifact = artifact
         self.abilities = abilities or Abilities.from_artifact(artifact)
+        self._embedder = artifact.session("embedder")
         self._session = artifact.session("predictor")
         self._encoder = WordPieceEncoder.from_file(artifact.path("tokenizer.json"))
         about = self._session.get_modelmeta().custom_metadata_map
@@ -65,35 +68,19 @@ class Predictor:
 
     def predict(self, query: Query, models: Sequence[str] | None = None) -> Prediction:
         """The prediction for one query; `models` are names of any kind, by default all shipped."""
-        return self.predict_beside(query, (), models)[0]
-
-    def predict_beside(
-        self, query: Query, texts: Sequence[str], models: Sequence[str] | None = None
-    ) -> tuple[Prediction, list[Embedding | None]]:
-        """The prediction for one query, and the embeddings of some texts (float32 [d], unit norm)
-        in the same run of the graph; None for an empty text."""
-        given = [index for index, text in enumerate(texts) if text]
         reading = read_query(query)
         ids, n_ids = self._encoder.encode_counted(reading)
-        rows = [ids, *(self._encoder.encode_text(texts[index]) for index in given)]
-        shapes = np.zeros((len(rows), len(reading.shape)), dtype=np.float32)
-        shapes[0] = reading.shape
         roster = self._all if models is None else self._roster(tuple(models))
-        outputs = self._run(_OUTPUTS, pad(rows), shapes, roster)
-        embeddings: list[Embedding | None] = [None] * len(texts)
-        for row, index in enumerate(given, start=1):
-            embeddings[index] = outputs[0][row]
-        return self._prediction(outputs, 0, reading, n_ids, roster), embeddings
+        outputs = self._run(_OUTPUTS, pad([ids]), reading.shape[None], roster)
+        return self._prediction(outputs, 0, reading, n_ids, roster)
 
     def embed_texts(self, texts: Sequence[str]) -> list[Embedding | None]:
-        """The embeddings of some drafts (float32 [d], unit norm), None for an empty text; what
-        `predict_beside` gives for them, when the prediction is there already."""
+        """The embeddings of some drafts (float32 [d], unit norm), None for an empty text."""
         given = [index for index, text in enumerate(texts) if text]
         embeddings: list[Embedding | None] = [None] * len(texts)
         if given:
             rows = [self._encoder.encode_text(texts[index]) for index in given]
-            shapes = np.zeros((len(rows), len(SHAPE_FEATURES)), dtype=np.float32)
-            found = self._run(("embedding",), pad(rows), shapes, self._one)[0]
+            (found,) = self._embedder.run(("embedding",), {"token_ids": pad(rows)})
             for row, index in enumerate(given):
                 embeddings[index] = found[row]
         return embeddings
@@ -117,13 +104,23 @@ class Predictor:
 
     def embed(self, texts: Sequence[str]) -> Embedding:
         """Embeddings of texts, float32 [n, d], unit norm; each is read as a user message is."""
-        found = self._run_queries("embedding", [Query.from_prompt(text) for text in texts])
-        return found if len(texts) else found.reshape(0, self.dimension)
+        parts: list[Embedding] = [np.zeros((0, self.dimension), dtype=np.float32)]
+        for start in range(0, len(texts), _MAX_BATCH):
+            queries = map(Query.from_prompt, texts[start : start + _MAX_BATCH])
+            rows = [self._encoder.encode_reading(read_query(query)) for query in queries]
+            parts.extend(self._embedder.run(("embedding",), {"token_ids": pad(rows)}))
+        return np.concatenate(parts)
 
     def item_features(self, queries: Sequence[Query]) -> tuple[Floats, Floats]:
         """a(q), float32 [n, k], and difficulty b(q), float32 [n]: what `fit_ability` takes."""
         k = len(self._one.theta[0]) - 1
-        item = self._run_queries("item", queries).reshape(len(queries), k + 1)
+        parts: list[Floats] = [np.zeros((0, k + 1), dtype=np.float32)]
+        for start in range(0, len(queries), _MAX_BATCH):
+            readings = [read_query(query) for query in queries[start : start + _MAX_BATCH]]
+            rows = [self._encoder.encode_reading(reading) for reading in readings]
+            shapes = np.stack([reading.shape for reading in readings])
+            parts.append(self._run(("item",), pad(rows), shapes, self._one)[1])
+        item = np.concatenate(parts)
         return item[:, :k], item[:, k]
 
     def add_ability(self, ability: Ability) -> None:
@@ -143,7 +140,7 @@ class Predictor:
     @property
     def dimension(self) -> int:
         """Numbers in an embedding."""
-        return int(self._session.get_outputs()[0].shape[1])
+        return int(self._embedder.get_outputs()[0].shape[1])
 
     def _roster(self, names: tuple[str, ...]) -> _Roster:
         found = self._rosters.get(names)
@@ -164,24 +161,14 @@ class Predictor:
     def _run(
         self, outputs: Sequence[str], ids: TokenIds, shapes: Floats, roster: _Roster
     ) -> list[Any]:
-        feeds = {
-            "token_ids": ids,
-            "shape": shapes,
-            "theta": roster.theta,
-            "verbosity": roster.verbosity,
-        }
-        found: list[Any] = self._session.run(outputs, feeds)
-        return found
-
-    def _run_queries(self, output: str, queries: Sequence[Query]) -> Floats:
-        """One output of the graph for many queries, in bounded batches; [0] for none."""
-        parts: list[Floats] = []
-        for start in range(0, len(queries), _MAX_BATCH):
-            readings = [read_query(query) for query in queries[start : start + _MAX_BATCH]]
-            rows = [self._encoder.encode_reading(reading) for reading in readings]
-            shapes = np.stack([reading.shape for reading in readings])
-            parts.append(self._run((output,), pad(rows), shapes, self._one)[0])
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+        """The embedding, then `outputs` of the predictor."""
+        embedding, *pooled = self._embedder.run(_EMBEDDED, {"token_ids": ids})
+        feeds = dict(zip(_EMBEDDED[1:], pooled, strict=True))
+        feeds["token_ids"] = ids
+        feeds["shape"] = shapes
+        feeds["theta"] = roster.theta
+        feeds["verbosity"] = roster.verbosity
+        return [embedding, *self._session.run(outputs, feeds)]
 
     def _prediction(
         self, outputs: list[Any], row: int, reading: Reading, n_ids: int, roster: _Roster

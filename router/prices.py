@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRICED_PARAMS",
     "Price",
+    "PriceTag",
     "Rates",
     "catalogue_price",
     "context_window",
@@ -123,6 +124,23 @@ class Price:
             if prompt_tokens > n
         )
         return to_usd(to_nano(self.call_usd + total / _PER))
+
+
+class PriceTag:
+    """What one model costs, looked up anew every hour, as catalogues change by the hour."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+        self._known: dict[tuple[object, ...], Price | None] = {}
+
+    def price(self, params: Mapping[str, Any], *, now: float) -> Price | None:
+        """The price of a call with these parameters at `now` (Unix seconds); None: unknown."""
+        key = (int(now) // 3600, *(str(params.get(name, "")) for name in PRICED_PARAMS))
+        if key not in self._known:
+            self._known = {known: one for known, one in self._known.items() if known[0] == key[0]}
+            at = datetime.fromtimestamp(now, UTC)
+            self._known[key] = price_of(self._config, at=at, params=params)
+        return self._known[key]
 
 
 def price_of(

@@ -18,7 +18,7 @@ _KEPT = 20_000
 
 
 class Embedder:
-    """text -> float32 [d] of unit norm; what `Predictor.predict_beside` gives for the same text
+    """text -> float32 [d] of unit norm; what `Predictor.embed_texts` gives for the same text
     (a test compares them). The last texts are remembered."""
 
     def __init__(self, table: StaticTable) -> None:

@@ -18,7 +18,7 @@ from router.types import Query
 from .ability_prior import able_models, fit_prior
 from .fit_predictor import FittedPredictor
 from .list_prices import LIST_PRICES
-from .predictor_graph import build_graph
+from .predictor_graph import build_graphs, run_graphs
 
 __all__ = [
     "GOLDEN_TEXTS",
@@ -43,20 +43,20 @@ GOLDEN_TEXTS = (
 
 
 def predictor_files(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[str, bytes]:
-    """predictor.onnx, abilities.json, tokenizer.json and golden.npz, by name.
+    """embedder.onnx, predictor.onnx, abilities.json, tokenizer.json and golden.npz, by name.
 
     `aliases` maps any name a model goes by to the canonical one.
     """
     abilities = abilities_json(fitted, aliases)
-    graph = build_graph(fitted.weights)
+    graphs = build_graphs(fitted.weights)
     tokenizer = fitted.weights.table.tokenizer
     return {
-        "predictor.onnx": graph,
+        **{f"{name}.onnx": content for name, content in graphs.items()},
         "abilities.json": (
             json.dumps(abilities, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         ).encode(),
         "tokenizer.json": tokenizer,
-        "golden.npz": pack_arrays(_golden(graph, abilities, tokenizer)),
+        "golden.npz": pack_arrays(_golden(graphs, abilities, tokenizer)),
     }
 
 
@@ -94,29 +94,21 @@ def abilities_json(fitted: FittedPredictor, aliases: Mapping[str, str]) -> dict[
     }
 
 
-def _golden(graph: bytes, abilities: Mapping[str, Any], tokenizer: bytes) -> dict[str, Any]:
-    """Golden texts, what the graph is fed for them, and what it answers."""
-    import onnxruntime as ort
-
+def _golden(
+    graphs: Mapping[str, bytes], abilities: Mapping[str, Any], tokenizer: bytes
+) -> dict[str, Any]:
+    """Golden texts, what the graphs are fed for them, and what they answer."""
     encoder = WordPieceEncoder.from_bytes(tokenizer)
     readings = [read_query(Query.from_prompt(text)) for text in GOLDEN_TEXTS]
     some = list(abilities["abilities"].values())[:3]
-    feeds = {
+    feeds: dict[str, npt.NDArray[Any]] = {
         "token_ids": pad([encoder.encode_reading(reading) for reading in readings]),
         "shape": np.stack([reading.shape for reading in readings]),
         "theta": np.array([[*a["theta"], a["bias"]] for a in some], dtype=np.float32),
         "verbosity": np.array([a["verbosity"] for a in some], dtype=np.float32),
     }
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, feeds), strict=True))
-    arrays: dict[str, Any] = {"texts": np.array(GOLDEN_TEXTS)}
-    arrays |= {f"predictor.in.{name}": value for name, value in feeds.items()}
     # Rounded, so that the last bits of another processor's arithmetic do not name a new version.
-    arrays |= {f"predictor.out.{name}": np.round(v, 4) for name, v in outputs.items()}
-    return arrays
+    return {"texts": np.array(GOLDEN_TEXTS), **run_graphs(graphs, feeds, digits=4)}
 
 
 def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]] | Mapping[str, Any]) -> bytes:

@@ -17,10 +17,10 @@ FIGURES_MARK = "<!-- figures: written by `sluice evaluate --write-card` -->"
 
 _HEAD = """# Sluice artifact
 
-A learned router for LLM calls: token table, domain head, success head and lengths in one ONNX
-graph (`predictor.onnx`), three validator graphs (`validator_*.onnx`), weights of words and pairs
-of words of a draft (`validator_phrases.npz`), abilities of known models (`abilities.json`) and a
-pooled policy (`policy.json`).
+A learned router for LLM calls: an embedder (`embedder.onnx`, the token table), domain head, success
+head and lengths in one graph (`predictor.onnx`), three validator graphs (`validator_*.onnx`),
+weights of words and pairs of words of a draft (`validator_phrases.npz`), abilities of known models
+(`abilities.json`) and a pooled policy (`policy.json`).
 
 **Use**: predict the domain of a query and the chance that a model answers it well; judge drafts;
 plan the cheapest route that keeps a target quality. **Not for**: judging people, grading exams, or

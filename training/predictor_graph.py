@@ -1,13 +1,18 @@
-"""The predictor as one ONNX graph, written node by node so that its bytes are the same each time.
+"""The predictor as two ONNX graphs, written node by node: the same bytes each time.
 
-Inputs: token_ids int64 [batch, length] (0 pads), shape float32 [batch, s], theta float32
-[n_models, k + 1], verbosity float32 [n_models]. Outputs: embedding [batch, d], domains
-[batch, 10], p_success [batch, n_models], output_tokens [batch, n_models], item [batch, k + 1].
+`embedder`: token_ids int64 [batch, length] (0 pads) to embedding [batch, d] of unit norm, and what
+the other reads of the same table: mean and mean_d [batch, d], mass and mass_d [batch, 1], pooled
+with the encoder's weights and the domain head's. A draft needs no more than this one.
+
+`predictor`: those four, token_ids, shape float32 [batch, s], theta float32 [n_models, k + 1] and
+verbosity float32 [n_models], to domains [batch, 10], p_success [batch, n_models], output_tokens
+[batch, n_models], item [batch, k + 1].
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +26,10 @@ from .domain_head import FIRST_WORD_ID, DomainHead
 from .success_head import CLIP, MASS_SCALE, FeatureMap
 from .vocabulary import StaticTable
 
-__all__ = ["PredictorWeights", "build_graph"]
+__all__ = ["POOLED", "PredictorWeights", "build_graphs", "run_graphs"]
 
 Floats = npt.NDArray[np.float32]
+POOLED = ("mean", "mean_d", "mass", "mass_d")  # what the embedder hands on
 _OPSET = 17
 _IR_VERSION = 9
 _NEVER = -1e4  # a filter's answer where there is no word
@@ -63,53 +69,100 @@ class _Graph:
         return outputs
 
 
-def build_graph(weights: PredictorWeights) -> bytes:
-    """The ONNX file's bytes; the same weights give the same bytes."""
-    from onnx import TensorProto, checker, helper
+def build_graphs(weights: PredictorWeights) -> dict[str, bytes]:
+    """The ONNX files' bytes by graph; the same weights give the same bytes."""
+    from onnx import TensorProto, helper
 
-    graph = _Graph()
-    _pool(graph, weights)
-    _domains(graph, weights)
-    _items(graph, weights.items)
-    _models(graph, weights)
+    embedder, heads = _Graph(), _Graph()
+    _pool(embedder, weights)
+    _own(heads, weights.domain)
+    _domains(heads, weights)
+    _items(heads, weights.items)
+    _models(heads, weights)
     k1 = weights.items.linear.shape[1] - weights.items.clusters
     d, s = weights.table.rows.shape[1], len(SHAPE_FEATURES)
-    real, whole = TensorProto.FLOAT, TensorProto.INT64
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "predictor",
-            [
-                helper.make_tensor_value_info("token_ids", whole, ["batch", "length"]),
-                helper.make_tensor_value_info("shape", real, ["batch", s]),
-                helper.make_tensor_value_info("theta", real, ["n_models", k1]),
-                helper.make_tensor_value_info("verbosity", real, ["n_models"]),
-            ],
-            [
-                helper.make_tensor_value_info("embedding", real, ["batch", d]),
-                helper.make_tensor_value_info("domains", real, ["batch", len(DOMAINS)]),
-                helper.make_tensor_value_info("p_success", real, ["batch", "n_models"]),
-                helper.make_tensor_value_info("output_tokens", real, ["batch", "n_models"]),
-                helper.make_tensor_value_info("item", real, ["batch", k1]),
-            ],
-            initializer=graph.constants,
-        ),
-        producer_name="sluice",
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-    )
+
+    def real(name: str, *shape: int | str) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    token_ids = helper.make_tensor_value_info("token_ids", TensorProto.INT64, ["batch", "length"])
+    widths = dict(zip(POOLED, (d, d, 1, 1), strict=True))
+    pooled = [real(name, "batch", width) for name, width in widths.items()]
     about = {
         "abstain_below": repr(float(weights.abstain_below)),
         "domains": json.dumps(list(DOMAINS)),
         "shape": json.dumps(list(SHAPE_FEATURES)),
     }
+    return {
+        "embedder": _serialise(
+            "embedder", embedder, [token_ids], [real("embedding", "batch", d), *pooled], {}
+        ),
+        "predictor": _serialise(
+            "predictor",
+            heads,
+            [
+                token_ids,
+                *pooled,
+                real("shape", "batch", s),
+                real("theta", "n_models", k1),
+                real("verbosity", "n_models"),
+            ],
+            [
+                real("domains", "batch", len(DOMAINS)),
+                real("p_success", "batch", "n_models"),
+                real("output_tokens", "batch", "n_models"),
+                real("item", "batch", k1),
+            ],
+            about,
+        ),
+    }
+
+
+def run_graphs(
+    graphs: Mapping[str, bytes], feeds: Mapping[str, npt.NDArray[Any]], *, digits: int = 9
+) -> dict[str, npt.NDArray[Any]]:
+    """Run both graphs one after the other, as the predictor does.
+
+    `feeds` are token_ids, shape, theta and verbosity. What went in and came out, by
+    "<graph>.in.<name>" and "<graph>.out.<name>"; what comes out, and goes into the next, is
+    rounded to so many digits.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    known = dict(feeds)
+    told: dict[str, npt.NDArray[Any]] = {}
+    for graph in ("embedder", "predictor"):
+        session = ort.InferenceSession(graphs[graph], options, providers=["CPUExecutionProvider"])
+        given = {one.name: known[one.name] for one in session.get_inputs()}
+        names = [one.name for one in session.get_outputs()]
+        outputs = [np.round(one, digits) for one in session.run(names, given)]
+        found = dict(zip(names, outputs, strict=True))
+        known |= found
+        told |= {f"{graph}.in.{name}": value for name, value in given.items()}
+        told |= {f"{graph}.out.{name}": value for name, value in found.items()}
+    return told
+
+
+def _serialise(
+    name: str, graph: _Graph, inputs: list[Any], outputs: list[Any], about: dict[str, str]
+) -> bytes:
+    from onnx import checker, helper
+
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, name, inputs, outputs, initializer=graph.constants),
+        producer_name="sluice",
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+    )
     helper.set_model_props(model, about)
     checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _pool(graph: _Graph, weights: PredictorWeights) -> None:
-    """mean, mean_d [batch, d], own [batch, r], mass [batch, 1] and the unit embedding.
+    """mean, mean_d [batch, d], mass, mass_d [batch, 1] and the unit embedding.
 
     Two poolings of one table at once: columns 0 and 1 of `pool` carry the rows' int8 scale.
     """
@@ -117,7 +170,6 @@ def _pool(graph: _Graph, weights: PredictorWeights) -> None:
     columns = [table.weights * table.scale, domain.weights * table.scale]
     columns += [table.weights, domain.weights]
     graph.constant("rows", table.rows)
-    graph.constant("own_rows", domain.own.astype(np.float16))
     graph.constant("pool", np.stack(columns, axis=1).astype(np.float32))
     graph.constant("halves", np.array([2, 2], dtype=np.int64))
     graph.constant("ones", np.array([1, 1], dtype=np.int64))
@@ -136,17 +188,28 @@ def _pool(graph: _Graph, weights: PredictorWeights) -> None:
     graph.add("Split", ["means", "ones"], ["mean_3", "mean_d3"], axis=1)
     graph.add("Squeeze", ["mean_3", "axis1"], "mean")
     graph.add("Squeeze", ["mean_d3", "axis1"], "mean_d")
-    graph.add("Split", ["w_plain", "ones"], ["w_unused", "w_own"], axis=1)
     graph.add("Split", ["masses", "ones"], ["mass_3", "mass_d3"], axis=1)
     graph.add("Squeeze", ["mass_3", "axis1"], "mass")
-    graph.add("Gather", ["own_rows", "token_ids"], "own_16")
-    graph.add("Cast", ["own_16"], "own_row", to=1)
-    graph.add("MatMul", ["w_own", "own_row"], "own_sum")
-    graph.add("Div", ["own_sum", "mass_d3"], "own_3")
-    graph.add("Squeeze", ["own_3", "axis1"], "own")
+    graph.add("Squeeze", ["mass_d3", "axis1"], "mass_d")
     graph.add("ReduceL2", ["mean"], "norm_raw", axes=[1], keepdims=1)
     graph.add("Max", ["norm_raw", "tiny"], "norm")
     graph.add("Div", ["mean", "norm"], "embedding")
+
+
+def _own(graph: _Graph, domain: DomainHead) -> None:
+    """own [batch, r]: the domain head's own columns, pooled with its own weights."""
+    graph.constant("own_rows", domain.own.astype(np.float16))
+    graph.constant("own_weights", domain.weights[:, None].astype(np.float32))
+    graph.constant("axis1", np.array([1], dtype=np.int64))
+    graph.constant("tiny", np.array(1e-6, dtype=np.float32))
+    graph.add("Gather", ["own_weights", "token_ids"], "w_own_column")
+    graph.add("Transpose", ["w_own_column"], "w_own", perm=[0, 2, 1])
+    graph.add("Gather", ["own_rows", "token_ids"], "own_16")
+    graph.add("Cast", ["own_16"], "own_row", to=1)
+    graph.add("MatMul", ["w_own", "own_row"], "own_sum_3")
+    graph.add("Squeeze", ["own_sum_3", "axis1"], "own_sum")
+    graph.add("Max", ["mass_d", "tiny"], "mass_own")  # what was rounded may be 0
+    graph.add("Div", ["own_sum", "mass_own"], "own")
 
 
 def _domains(graph: _Graph, weights: PredictorWeights) -> None:

@@ -113,15 +113,14 @@ class _Counts:
     escalated_runs: int = 0
     direct_runs: int = 0
 
-    def add(self, result: RunResult) -> None:
+    def add(self, result: RunResult, paid: int | None, alone: int | None) -> None:
+        """Count a result that cost `paid` nano-USD, and the verifier alone would have `alone`."""
         self.runs += 1
-        if result.total_cost is None:
+        if paid is None:
             self.unpriced_runs += 1
         else:
-            paid = to_nano(result.total_cost)
             self.total_nano += paid
-            if result.verifier_cost is not None:
-                alone = to_nano(result.verifier_cost)
+            if alone is not None:
                 self.verifier_nano += alone
                 self.saved_nano += alone - paid
         self.drafted_runs += bool(result.drafts)
@@ -154,10 +153,12 @@ class AnalyticsLog:
     def add(self, result: RunResult, *, day: str) -> None:
         """Count a result on `day` (YYYY-MM-DD)."""
         keys = {"by_model": result.model_used, "by_domain": result.domain, "by_day": day}
+        costs = result.total_cost, result.verifier_cost
+        paid, alone = (None if cost is None else to_nano(cost) for cost in costs)
         with self._lock:
-            self._all.add(result)
+            self._all.add(result, paid, alone)
             for part, key in keys.items():
-                self._parts[part].setdefault(key, _Counts()).add(result)
+                self._parts[part].setdefault(key, _Counts()).add(result, paid, alone)
             for call in result.calls:
                 spent = self._spent.setdefault(call.model or "", [0, 0, 0])
                 spent[0] += 1

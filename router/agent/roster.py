@@ -37,7 +37,7 @@ class Member:
 
     def price_for(self, request: ChatRequest) -> Price | None:
         """The price of this very call: a service tier can have one of its own."""
-        return price_of(self.config, params=self.params(request))
+        return self.client.endpoint.price(request.params)
 
 
 class Roster:

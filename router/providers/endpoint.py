@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from yarl import URL
 from ..config import EndpointConfig, ModelConfig
 from ..errors import ConfigError, InputError
 from ..model_limits import max_output_tokens
-from ..prices import Price, price_of
+from ..prices import Price, PriceTag
 from .catalogue import ProviderSpec, find_provider
 from .openai_wire import OpenAIWire
 from .proxies import find_proxy
@@ -36,6 +37,7 @@ class Endpoint:
     upstream_model: str
     provider: str
     config: ModelConfig = field(repr=False)
+    tag: PriceTag = field(repr=False)
     url: URL = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     proxy: str | None = field(repr=False)
@@ -57,7 +59,7 @@ class Endpoint:
 
     def price(self, params: Mapping[str, Any]) -> Price | None:
         """What a call with these parameters costs here and now; None when that is not known."""
-        return price_of(self.config, params={**self.params, **params})
+        return self.tag.price({**self.params, **params}, now=time.time())
 
 
 def resolve_endpoints(
@@ -103,6 +105,7 @@ def _resolve(
         upstream_model=upstream_model,
         provider=provider,
         config=here,
+        tag=PriceTag(here),
         url=url,
         headers=_headers(config, wire, key or None),
         proxy=find_proxy(url, environ) if use_proxies else None,

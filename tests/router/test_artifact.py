@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router.artifact import Artifact, load_artifact
+from router.artifact import FORMAT_VERSION, Artifact, load_artifact
 from router.errors import ArtifactDamagedError, ArtifactForeignError, ArtifactMissingError
 from tests.tiny_predictor import CREATED, tiny_fitted, write_tiny
 from training.export_artifact import name_version, write_artifact
@@ -89,8 +89,8 @@ def test_another_programs_folder_is_foreign(models: Path) -> None:
 
 
 def test_a_later_format_is_foreign(models: Path) -> None:
-    edit_manifest(models, format_version=2)
-    with pytest.raises(ArtifactForeignError, match="format version 2"):
+    edit_manifest(models, format_version=FORMAT_VERSION + 1)
+    with pytest.raises(ArtifactForeignError, match=f"format version {FORMAT_VERSION + 1}"):
         load_artifact(models)
 
 

@@ -69,19 +69,16 @@ def test_alone_and_in_a_batch_is_the_same(predictor: Predictor) -> None:
         assert alone.embedding == pytest.approx(batched.embedding, abs=1e-5)
 
 
-def test_texts_are_embedded_beside_a_prediction(predictor: Predictor) -> None:
-    query = ask("what is the capital of france")
+def test_drafts_are_embedded_as_messages_are(predictor: Predictor) -> None:
     texts = ["the capital", "", "write a python function that train " * 40]
-    prediction, embeddings = predictor.predict_beside(query, texts, MODELS)
-    alone = predictor.predict(query, MODELS)
-    assert prediction.p_success == pytest.approx(alone.p_success, abs=1e-5)
-    assert prediction.domains == pytest.approx(alone.domains, abs=1e-5)
-    np.testing.assert_allclose(prediction.embedding, alone.embedding, atol=1e-5)
+    embeddings = predictor.embed_texts(texts)
     assert embeddings[1] is None
     for text, found in zip(texts, embeddings, strict=True):
         if found is not None:
             np.testing.assert_allclose(found, predictor.embed([text])[0], atol=1e-5)
-    assert predictor.predict_beside(query, [""], MODELS)[1] == [None]
+            np.testing.assert_allclose(found, predictor.predict(ask(text)).embedding, atol=1e-5)
+    assert predictor.embed_texts([""]) == [None]
+    assert predictor.embed_texts([]) == []
 
 
 def test_nothing_to_predict_is_an_empty_list(predictor: Predictor) -> None:

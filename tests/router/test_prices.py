@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from router.chat import Usage
 from router.config import ModelConfig
-from router.prices import Price, catalogue_price, context_window, price_of, undated
+from router.prices import Price, PriceTag, catalogue_price, context_window, price_of, undated
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -248,3 +249,24 @@ def test_context_windows_are_known_where_the_catalogue_has_them() -> None:
 def test_importing_prices_does_not_load_the_catalogue() -> None:
     code = "import sys, router.prices; sys.exit('genai_prices' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_price_tag_keeps_what_it_found_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def look_up(config: ModelConfig, **more: Any) -> Price | None:
+        asked.append(more["params"])
+        return price_of(config, **more)
+
+    monkeypatch.setattr("router.prices.price_of", look_up)
+    tag, noon = PriceTag(ModelConfig(name="gpt-4o")), AT.timestamp()
+    plain = tag.price({"seed": 1}, now=noon)
+    assert plain is not None
+    assert tag.price({"seed": 2}, now=noon + 3599.0) is plain
+    assert len(asked) == 1
+    dear = tag.price({"service_tier": "priority"}, now=noon)
+    assert dear is not None
+    assert dear.input_cost > plain.input_cost
+    tag.price({}, now=noon + 3600.0)
+    assert len(asked) == 3
+    assert PriceTag(ModelConfig(name="nobody-knows-it")).price({}, now=noon) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from router.domains import DOMAINS
@@ -15,7 +14,7 @@ from training.domain_data import DomainSet
 from training.domain_head import DomainSettings, end_windows
 from training.fit_domain import balance, fit_domain
 from training.predictor_data import PromptTexts
-from training.predictor_graph import build_graph
+from training.predictor_graph import build_graphs, run_graphs
 
 SMALL = DomainSettings(
     own_axes=4, end_axes=3, filters=5, window=4, hidden=16, epochs=12, dropout=0.0, batch=32,
@@ -37,14 +36,13 @@ def made_texts(lengths: list[int], seed: int = 0) -> PromptTexts:
 
 def graph_domains(rows: list[list[int]], shape: np.ndarray) -> np.ndarray:
     fitted = tiny_fitted()
-    session = ort.InferenceSession(build_graph(fitted.weights), providers=["CPUExecutionProvider"])
     feeds = {
         "token_ids": pad(rows),
         "shape": shape,
         "theta": np.hstack([fitted.theta, fitted.bias[:, None]]).astype(np.float32),
         "verbosity": fitted.verbosity,
     }
-    return np.asarray(session.run(["domains"], feeds)[0])
+    return run_graphs(build_graphs(fitted.weights), feeds)["predictor.out.domains"]
 
 
 def test_windows_hold_both_ends_and_a_neighbour() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from router.artifact import load_artifact
 from router.predictor import Predictor
-from router.types import Query
 from tests.tiny_predictor import tiny_table, write_tiny
 from training.embedder import Embedder, save_table
 
@@ -24,7 +23,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 
 def test_the_graph_embeds_alike(predictor: Predictor) -> None:
     embed = Embedder(tiny_table())
-    _, found = predictor.predict_beside(Query.from_prompt("why"), TEXTS)
+    found = predictor.embed_texts(TEXTS)
     for text, one in zip(TEXTS, found, strict=True):
         assert one is not None
         np.testing.assert_allclose(embed(text), one, atol=1e-5)

@@ -116,7 +116,7 @@ class ArtifactBench:
     def prediction_beside(
         self, query: Query, rows: Sequence[int], texts: Sequence[str]
     ) -> tuple[Prediction, list[Embedding | None]]:
-        return self.predictor.predict_beside(query, texts, self._names(rows))
+        return self.prediction(query, rows), self.predictor.embed_texts(texts)
 
     def validator(self, row: int) -> Validator:
         return self._validator
