@@ -216,13 +216,17 @@ def exhausted(failed: Sequence[UpstreamError]) -> CascadeExhaustedError:
     tried: list[UpstreamError] = []
     for one in failed:
         tried.extend(one.attempts if isinstance(one, CascadeExhaustedError) else (one,))
-    names = ", ".join(f"{one.model} ({one.provider}: {one.cause})" for one in tried)
+    said = ", ".join(f"{one.model} ({one.provider}: {one.cause}; {_reason(one)})" for one in tried)
     error = CascadeExhaustedError(
-        f"no model of the chain gave an answer that could be used; failed: {names}",
-        attempts=tuple(tried),
+        f"no model gave an answer that could be used; failed: {said}", attempts=tuple(tried)
     )
     error.calls = tuple(call for one in tried for call in one.calls)
     return error
+
+
+def _reason(error: UpstreamError) -> str:
+    """What a model's error says beyond model, provider and address, which stand in front."""
+    return str(error).rpartition("): ")[2] if "): " in str(error) else str(error)
 
 
 def _cost(drafts: Sequence[Draft]) -> float:

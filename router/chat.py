@@ -57,7 +57,11 @@ class ChatRequest:
             return cls(
                 messages=({"role": "user", "content": prompt},), params=given, dialect=dialect
             )
-        request = cls(messages=tuple(prompt), params=given, dialect=dialect)
+        if not isinstance(prompt, Sequence) or isinstance(prompt, bytes):
+            found = type(prompt).__name__
+            raise InputError(f"a prompt or messages are needed, found {found}", param="messages")
+        messages: tuple[Any, ...] = tuple(prompt)
+        request = cls(messages=messages, params=given, dialect=dialect)
         request.query()  # names the field that is wrong
         return request
 

@@ -150,6 +150,8 @@ class UpstreamError(SluiceError):
 
     `status` is the HTTP status where there was one, `retry_after_s` what the provider asked for,
     `calls` every HTTP call that was made for the answer (`chat.Attempt`), in order.
+    `provider_message` is what the provider wrote about it, which is in no message of ours, as it
+    may quote the request; empty where there was nothing.
     """
 
     def __init__(
@@ -169,6 +171,7 @@ class UpstreamError(SluiceError):
         self.status = status
         self.retry_after_s = retry_after_s
         self.calls: tuple[Any, ...] = ()
+        self.provider_message = ""
 
     @property
     def retryable(self) -> bool:
@@ -191,3 +194,4 @@ class CascadeExhaustedError(UpstreamError):
             retry_after_s=last.retry_after_s,
         )
         self.attempts = attempts
+        self.provider_message = last.provider_message

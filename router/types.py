@@ -150,7 +150,7 @@ class Prediction:
     p_typical: float
     output_tokens: Mapping[str, float]
     input_tokens: float
-    embedding: Embedding = field(repr=False)
+    embedding: Embedding = field(repr=False, compare=False)
     artifact: str
 
 

@@ -22,7 +22,7 @@ from ..config import (
 from ..config_file import CascadeConfig, load_config
 from ..engine import Engine
 from ..errors import ConfigError, InputError, SluiceError, UsageError
-from ..presets import Preset
+from ..presets import PRESETS, Preset
 from ..profiles import PolicyFile
 from ..providers.transport import Transport
 from ..sandbox.sandbox import Sandbox
@@ -81,6 +81,11 @@ class CascadeAgent:
             if preset is not None:
                 raise ConfigError("'models' is a preset, and 'preset' is one too", param="preset")
             models, preset = None, models
+        if preset is not None and not isinstance(preset, Preset):
+            known = ", ".join(PRESETS)
+            raise ConfigError(
+                f"'preset' must be a Preset: router.PRESET_... ({known})", param="preset"
+            )
         chosen = preset.models if models is None and preset is not None else (models or ())
         configs = [
             parse_config(ModelConfig, one, where=f"models[{index}]")
@@ -239,6 +244,9 @@ class CascadeAgent:
         """`run_batch`, blocking."""
         found: list[RunResult] = self._loop_thread.run(self.run_batch(queries, **options))
         return found
+
+    def __repr__(self) -> str:
+        return f"CascadeAgent(models={list(self.models)})"
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -35,7 +35,9 @@ class Tally:
     @property
     def cost_savings_pct(self) -> float | None:
         """Percent saved against asking the verifier every time."""
-        return 100.0 * self.saved_cost / self.verifier_cost if self.verifier_cost else None
+        if not self.verifier_cost:
+            return None
+        return round(100.0 * self.saved_cost / self.verifier_cost, 6)
 
     @property
     def drafter_acceptance_rate(self) -> float | None:

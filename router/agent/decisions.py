@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..affinity import Affinities, Conversation
 from ..chat import ChatRequest, Usage
-from ..config import QualityConfig, StreamPolicy
+from ..config import QualityConfig, StreamPolicy, nearest
 from ..domains import DOMAINS
 from ..engine import Engine
 from ..errors import InputError
@@ -153,5 +153,8 @@ def _domain(options: RunOptions, prediction: Prediction) -> str:
     domain = options.domain or prediction.domain
     if domain not in DOMAINS:
         known = ", ".join(DOMAINS)
-        raise InputError(f"unknown domain {domain!r}, expected one of {known}", param="domain")
+        hint = nearest(domain.upper(), DOMAINS)
+        raise InputError(
+            f"unknown domain {domain!r}, expected one of {known}{hint}", param="domain"
+        )
     return domain

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any, Final, TypeVar
@@ -21,6 +23,7 @@ class LoopThread:
     program that forgets to close it still ends."""
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -28,6 +31,7 @@ class LoopThread:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. An interrupt of the caller cancels it, and waits for its end.
         Raises UsageError in the loop's own thread, which would wait for itself."""
+        self._leave_parent()
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise UsageError("a blocking method cannot be used within a run; await the other one")
@@ -49,9 +53,9 @@ class LoopThread:
                 except StopAsyncIteration:
                     return
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                self.run(close())
+            # A program that ends has stopped the thread already, and would wait for it forever.
+            if not sys.is_finalizing():
+                self.run(items.aclose())
 
     def close(self) -> None:
         """Stop the loop and wait for its thread."""
@@ -66,6 +70,13 @@ class LoopThread:
         """`close`, from another event loop; from its own it does nothing."""
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             await asyncio.to_thread(self.close)
+
+    def _leave_parent(self) -> None:
+        """In a process that was forked, start anew: the parent's thread did not come along."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._lock = threading.Lock()
+            self._loop = self._thread = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:

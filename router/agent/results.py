@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..cascade import CascadeAction
@@ -13,7 +13,7 @@ from ..types import Plan, Prediction, Verdict
 __all__ = ["RunResult"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult:
     """One answered query.
 
@@ -96,7 +96,36 @@ class RunResult:
         """Percent saved against the verifier alone; negative when drafts were paid for nothing."""
         if self.total_cost is None or not self.verifier_cost:
             return None
-        return 100.0 * (1.0 - self.total_cost / self.verifier_cost)
+        return round(100.0 * (1.0 - self.total_cost / self.verifier_cost), 6)
+
+    def __repr__(self) -> str:
+        """Who answered and what it cost; not what was asked or said."""
+        return (
+            f"RunResult(request_id={self.request_id!r}, model_used={self.model_used!r}, "
+            f"action={self.action!r}, domain={self.domain!r}, total_cost={self.total_cost}, "
+            f"cost_savings_pct={self.cost_savings_pct}, latency_ms={self.latency_ms:.1f})"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON values: the answer, how it came about and what it cost."""
+        return {
+            "request_id": self.request_id,
+            "content": self.content,
+            "tool_calls": [dict(call) for call in self.tool_calls],
+            "finish_reason": self.finish_reason,
+            "model_used": self.model_used,
+            "action": self.action,
+            "draft_accepted": self.draft_accepted,
+            "domain": self.domain,
+            "usage": None if self.usage is None else asdict(self.usage),
+            "total_cost": self.total_cost,
+            "verifier_cost": self.verifier_cost,
+            "cost_savings_pct": self.cost_savings_pct,
+            "latency_ms": self.latency_ms,
+            "overhead_ms": self.overhead_ms,
+            "first_token_ms": self.first_token_ms,
+            "warnings": list(self.warnings),
+        }
 
     def to_openai(self) -> dict[str, Any]:
         """The answer as OpenAI's chat.completion."""

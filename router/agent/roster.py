@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..chat import ChatRequest, Usage
-from ..config import DEFAULT_DOMAIN, DomainConfig, ModelConfig
+from ..config import DEFAULT_DOMAIN, DomainConfig, ModelConfig, nearest
 from ..errors import ConfigError, UnknownModelError
 from ..planner import MAX_DRAFTERS
 from ..prices import Price, price_of
@@ -84,8 +84,10 @@ class Roster:
         """The model of that name; UnknownModelError when there is none."""
         found = self._members.get(name)
         if found is None:
-            known = ", ".join(self._members)
-            raise UnknownModelError(f"model {name!r} is not configured ({known})", param="models")
+            known, hint = ", ".join(self._members), nearest(name, self._members)
+            raise UnknownModelError(
+                f"model {name!r} is not configured ({known}){hint}", param="models"
+            )
         return found
 
     def chain(self, domain: str, prediction: Prediction) -> tuple[str, ...]:

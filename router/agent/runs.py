@@ -16,7 +16,13 @@ from typing import Final, Protocol
 from ..cascade import CascadeResult, run_cascade
 from ..chat import ChatRequest, Completion, Delta
 from ..config import BudgetConfig
-from ..errors import BudgetExceededError, CascadeExhaustedError, SluiceError, UsageError
+from ..errors import (
+    BudgetExceededError,
+    CascadeExhaustedError,
+    SluiceError,
+    UpstreamError,
+    UsageError,
+)
 from ..money import to_nano, to_usd
 from ..policy import Assessment, Step, acceptable_gain
 from ..providers.meter import CUT_OFF
@@ -83,6 +89,7 @@ class _Run:
         self._listener = listener
         self._first_token_ms: float | None = None
         self._passed_on = False
+        self._out_of_budget = False
         decider = runner.decider
         self._decision = decision = decider.decide(
             request, options, streamed=listener is not None, now=time.time()
@@ -199,7 +206,8 @@ class _Run:
         """Whether a rejected draft may be the answer now that the verifier could not be asked."""
         if isinstance(error, BudgetExceededError):
             budget = self._runner.budget
-            return budget is not None and budget.action == "drafters_only"
+            self._out_of_budget = budget is not None and budget.action == "drafters_only"
+            return self._out_of_budget
         return self._decision.quality.return_rejected_draft
 
     # -- once there is an answer ----------------------------------------------------------------
@@ -253,7 +261,7 @@ class _Run:
             overhead_ms=max(0.0, latency_ms - calls.waited_ms),
             first_token_ms=self._first_token_ms,
             attempts=tuple(calls.attempts),
-            warnings=self._warnings(),
+            warnings=self._warnings(found.attempts),
         )
 
     def _verifier_usd(self, found: CascadeResult[Completion]) -> float | None:
@@ -265,9 +273,11 @@ class _Run:
         price, usage = verifier.price_for(self._request), found.answer.usage
         return None if price is None or usage is None else price.cost_usd(usage)
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, failed: Sequence[UpstreamError]) -> tuple[str, ...]:
         """What a caller has to be told of the calls, each thing once."""
-        said: dict[str, None] = {}
+        said = {f"{one.model}: did not answer ({one.cause})": None for one in failed}
+        if self._out_of_budget:
+            said["the verifier did not fit into the budget: a draft stands in"] = None
         roster = self._runner.decider.roster
         for one in self._calls.completions:
             if one.usage is None:

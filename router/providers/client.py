@@ -262,4 +262,5 @@ def _failure(attempts: Sequence[Attempt]) -> UpstreamError:
         retry_after_s=last.retry_after_s,
     )
     error.calls = tuple(attempts)
+    error.provider_message = last.provider_message
     return error

@@ -29,6 +29,7 @@ MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
 _CONTENT_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
 _ERROR_BODY_S = 5.0
+_MAX_MESSAGE_CHARS = 2_000
 _DRAIN_S = 0.1
 
 OnDelta = Callable[[Delta], Awaitable[None]]
@@ -169,15 +170,17 @@ class Exchange:
                 await self._on_delta(delta)
 
     async def _refusal(self, response: HttpReply) -> UpstreamError:
-        body, code = bytearray(), ""
+        body, code, message = bytearray(), "", ""
         with suppress(TimeoutError, TransportError):  # the status says enough
             async with asyncio.timeout(_ERROR_BODY_S):
                 while len(body) < MAX_ERROR_BYTES and (chunk := await response.read()):
                     body += chunk
         with suppress(orjson.JSONDecodeError):  # a proxy's page, or cut off
-            _, code = self._endpoint.wire.error_message(orjson.loads(body))
+            message, code = self._endpoint.wire.error_message(orjson.loads(body))
         retry_after_s = read_retry_after(response.headers, datetime.now(UTC))
-        return status_error(self._endpoint, response.status, code, retry_after_s=retry_after_s)
+        error = status_error(self._endpoint, response.status, code, retry_after_s=retry_after_s)
+        error.provider_message = message[:_MAX_MESSAGE_CHARS]
+        return error
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._start) * 1000

@@ -75,7 +75,10 @@ def status_error(
     cause = _CAUSES.get(status, "server" if status >= 500 else "bad_request")
     if cause == "bad_request" and code in _FILTERED:
         cause = "content_filter"
-    safe = _CODE.fullmatch(code) and (endpoint.secret is None or endpoint.secret not in code)
+    told = code != str(status)  # some say the status again
+    safe = (
+        told and _CODE.fullmatch(code) and (endpoint.secret is None or endpoint.secret not in code)
+    )
     named = f" ({code})" if safe else ""
     said = f"status {status}{named}; {_REMEDIES[cause]}"
     if retry_after_s is not None:

@@ -115,7 +115,7 @@ async def test_a_verifier_that_is_down_is_an_error_and_not_the_draft_it_was_to_r
 ) -> None:
     for draft in DRAFTS:
         upstream.then(by_model(small=draft, large=fail(503)))
-        with pytest.raises(CascadeExhaustedError, match=r"large \(custom: server\)"):
+        with pytest.raises(CascadeExhaustedError, match=r"large \(custom: server; status 503"):
             await make_agent(policy=REJECT_ALL).run(PROMPT)
 
 

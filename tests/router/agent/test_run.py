@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -261,6 +263,7 @@ async def test_an_unknown_price_is_said_and_not_taken_for_zero(
     ("query", "options", "param"),
     [
         ("", {}, "prompt"),
+        (None, {}, "messages"),
         ([], {}, "messages"),
         ([{"role": "robot", "content": "x"}], {}, "messages[0].role"),
         ("hi", {"stream": True}, "stream"),
@@ -378,3 +381,34 @@ async def test_a_draft_below_the_callers_confidence_may_still_stand_in(
     upstream.then(by_model(small=answer("It may be 42."), large=fail(500)))
     quality = QualityConfig(confidence_threshold=1.0, return_rejected_draft=True)
     assert (await make_agent(quality=quality).run(PROMPT)).action == "rejected_draft"
+
+
+async def test_a_result_can_be_printed_compared_and_written_as_json(make_agent: MakeAgent) -> None:
+    result = await make_agent().run(PROMPT)
+    assert repr(result).startswith(
+        f"RunResult(request_id='{result.request_id}', model_used='small'"
+    )
+    assert result.content not in repr(result)
+    assert copy.deepcopy(result) == result
+    written = json.loads(json.dumps(result.as_dict()))
+    assert written["content"] == result.content
+    assert written["usage"]["completion_tokens"] == ANSWER_TOKENS
+    assert written["cost_savings_pct"] == 90.0
+
+
+async def test_a_drafter_that_never_answers_is_said(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    upstream.then(by_model(small=fail(404), large=answer("42")))
+    result = await make_agent().run(PROMPT)
+    assert result.warnings == ("small: did not answer (not_found)",)
+
+
+async def test_what_the_provider_wrote_is_on_the_error_and_in_no_message(
+    make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    upstream.then(fail(400, code="bad", message="temprature is not a parameter"))
+    with pytest.raises(CascadeExhaustedError, match=r"bad_request; status 400 \(bad\)") as caught:
+        await make_agent().run(PROMPT, temprature=2)
+    assert caught.value.provider_message == "temprature is not a parameter"
+    assert all("temprature" not in str(one) for one in (caught.value, *caught.value.attempts))

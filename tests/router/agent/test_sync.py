@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from tests.upstream import Upstream, answer, fail, hang, hang_midway, stream
 
 MakeAgent = Callable[..., CascadeAgent]
 PROMPT = "What is 6 times 7?"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def loop_threads() -> list[threading.Thread]:
@@ -269,3 +272,46 @@ def test_a_blocking_method_within_a_run_is_refused(
     with pytest.raises(UsageError, match="cannot be used within a run"):
         agent.run_sync(PROMPT)
     agent.close()
+
+
+SCRIPT = """
+import os, sys
+from router import CascadeAgent, ModelConfig
+
+model = ModelConfig(name="m", provider="local", api_base=sys.argv[1], cost=0.001)
+agent = CascadeAgent(models=[model])
+"""
+
+
+def script(upstream: Upstream, more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", SCRIPT + more, upstream.url]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_a_program_ends_though_a_stream_was_left_unfinished(upstream: Upstream) -> None:
+    upstream.then(stream(["one ", "two ", "three"], delay_s=0.01))
+    left = """
+events = agent.stream_sync("Count.")
+for event in events:
+    if event.content:
+        break
+print("end")
+"""
+    done = script(upstream, left)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+def test_a_child_of_a_fork_has_a_thread_of_its_own(upstream: Upstream) -> None:
+    forking = """
+agent.run_sync("In the parent.")
+child = os.fork()
+if child == 0:
+    print(agent.run_sync("In the child.").content, flush=True)
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+    upstream.then(answer("Here."))
+    done = script(upstream, forking)
+    assert (done.returncode, done.stdout) == (0, "Here.\n")
