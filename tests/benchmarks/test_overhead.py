@@ -1,7 +1,7 @@
 """What the SDK adds to a call: one accepted draft, beside a bare httpx call in the same run.
 
 The upstream is a process of its own on loopback that answers at once. Runs and bare calls take
-turns, so that a noisy moment hits both.
+turns, so that a noisy moment hits both. The overhead is all of a run but the waiting for the model.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ def test_overhead_of_an_accepted_draft(
     for name, values in rows.items():
         p50, p99 = _quantile(values, 0.5), _quantile(values, 0.99)
         report.add("A run beside a bare call", HEADER, (name, f"{p50:.2f}", f"{p99:.2f}"))
-    own = rows["overhead: the run less its waiting for the model"]
-    assert _quantile(own, 0.5) <= P50_BAR_MS
-    assert _quantile(own, 0.99) <= P99_BAR_MS
+    assert _quantile(rows["overhead"], 0.5) <= P50_BAR_MS
+    assert _quantile(rows["overhead"], 0.99) <= P99_BAR_MS
 
 
 async def _measure(url: str, engine: Engine, budget: BudgetConfig) -> dict[str, list[float]]:
@@ -73,33 +72,34 @@ async def _measure(url: str, engine: Engine, budget: BudgetConfig) -> dict[str, 
         ModelConfig(name=name, provider="local", api_base=url, cost=cost, max_tokens=500)
         for name, cost in (("gpt-4o-mini", 0.0004), ("gpt-4o", 0.006))
     ]
-    names = ("bare httpx call", "run", "run, with a budget")
-    found: dict[str, list[float]] = {name: [] for name in names}
-    waited: dict[str, list[float]] = {"": [], ", with a budget": []}
-    async with (
-        CascadeAgent(models=models, engine=engine, policy=ACCEPT_ALL) as plain,
-        CascadeAgent(models=models, engine=engine, policy=ACCEPT_ALL, budget=budget) as careful,
-        httpx.AsyncClient() as client,
-    ):
+    found: dict[str, list[float]] = {}
+    for more, limits in (("", None), (", with a budget", budget)):
+        async with CascadeAgent(
+            models=models, engine=engine, policy=ACCEPT_ALL, budget=limits
+        ) as agent:
+            bare, run, overhead = await _take_turns(agent, url)
+        found.setdefault("bare httpx call", bare)
+        found[f"run{more}"] = run
+        found[f"run less a bare call{more}"] = [a - b for a, b in zip(run, bare, strict=True)]
+        found[f"overhead{more}"] = overhead
+    return found
+
+
+async def _take_turns(agent: CascadeAgent, url: str) -> tuple[list[float], ...]:
+    """Milliseconds of bare calls, of runs, and of what those did not wait for the model."""
+    bare, run, overhead = [], [], []
+    async with httpx.AsyncClient() as client:
         for index in range(N_RUNS + N_WARM):
-            prompt = (
-                f"How do I add the numbers {index} and {index * 7}? Explain it in two sentences."
-            )
+            prompt = f"How do I add the numbers {index} and {index * 7}? Explain it briefly."
             body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
             start = time.perf_counter()
             (await client.post(f"{url}/chat/completions", json=body)).json()
-            found["bare httpx call"].append((time.perf_counter() - start) * 1000)
-            for agent, more in ((plain, ""), (careful, ", with a budget")):
-                result = await agent.run(prompt)
-                assert result.action == "accepted"
-                found[f"run{more}"].append(result.latency_ms)
-                waited[more].append(result.overhead_ms)
-    found["run less a bare call"] = [
-        run - bare for run, bare in zip(found["run"], found["bare httpx call"], strict=True)
-    ]
-    for more, values in waited.items():
-        found[f"overhead: the run less its waiting for the model{more}"] = values
-    return {name: values[N_WARM:] for name, values in found.items()}
+            bare.append((time.perf_counter() - start) * 1000)
+            result = await agent.run(prompt)
+            assert result.action == "accepted"
+            run.append(result.latency_ms)
+            overhead.append(result.overhead_ms)
+    return bare[N_WARM:], run[N_WARM:], overhead[N_WARM:]
 
 
 def _quantile(values: list[float], share: float) -> float:
