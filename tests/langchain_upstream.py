@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from router.chat import ChatRequest
-from router.providers.translate_request import to_openai
+from router.providers.translate.request import to_openai
 from tests.behaviours import Received, Script, answer, answer_anthropic, fail
 
 __all__ = ["Assistant"]

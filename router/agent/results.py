@@ -135,6 +135,6 @@ class RunResult:
         """The answer as Anthropic's message."""
         if self.completion.native is not None:
             return dict(self.completion.native)
-        from ..providers.translate_reply import anthropic_reply
+        from ..providers.translate.reply import anthropic_reply
 
         return anthropic_reply(self.completion.reply)

@@ -23,9 +23,9 @@ from langchain_core.messages import (
 )
 
 from ..errors import InputError
-from ..providers.translate_content import Json, list_at, object_at, simplify, sort_out, to_part
-from ..providers.translate_messages import THINKING_TYPES
-from ..providers.translate_openai import with_images_apart
+from ..providers.translate.content import Json, list_at, object_at, simplify, sort_out, to_part
+from ..providers.translate.messages import THINKING_TYPES
+from ..providers.translate.openai_body import with_images_apart
 
 __all__ = ["KEPT_FIELDS", "to_openai_messages"]
 

@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from ..agent.events import ChunkEvent, DoneEvent, StreamEvent
 from ..agent.results import RunResult
 from ..chat import Usage
-from ..providers.translate_tools import read_arguments
+from ..providers.translate.tools import read_arguments
 
 __all__ = ["Chunks", "to_chat_result"]
 

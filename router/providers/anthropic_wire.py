@@ -10,11 +10,11 @@ from typing import Any, Final
 import orjson
 
 from ..chat import ChatRequest, Delta
-from .translate_content import Json
-from .translate_messages import THINKING_TYPES
-from .translate_reply import check_block, openai_reply
-from .translate_request import to_anthropic
-from .translate_stream import OpenAIChunks, error_cause
+from .translate.content import Json
+from .translate.messages import THINKING_TYPES
+from .translate.reply import check_block, openai_reply
+from .translate.request import to_anthropic
+from .translate.stream import OpenAIChunks, error_cause
 from .wire import NO_DEFAULTS, Reply, WireError
 
 __all__ = ["ANTHROPIC_VERSION", "AnthropicReader", "AnthropicWire"]

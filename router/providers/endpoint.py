@@ -19,7 +19,7 @@ from .proxies import find_proxy
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from .translate_openai import LimitName
+    from .translate.openai_body import LimitName
 
 __all__ = ["Endpoint", "resolve_endpoints"]
 
@@ -150,7 +150,7 @@ def _params(config: ModelConfig, spec: ProviderSpec, limit: LimitName) -> Mappin
     own = find_provider(config.provider, api_base=config.api_base).dialect
     if not config.params or own == spec.dialect:
         return config.params
-    from .translate_params import translate_params  # only who has use for it pays for it
+    from .translate.params import translate_params  # only who has use for it pays for it
 
     try:
         return translate_params(config.params, own, spec.dialect, limit=limit)

@@ -11,7 +11,7 @@ from .openai_stream import OpenAIReader
 from .wire import NO_DEFAULTS, Reply, ReplyReader
 
 if TYPE_CHECKING:
-    from .translate_openai import LimitName
+    from .translate.openai_body import LimitName
 
 __all__ = ["OpenAIWire"]
 
@@ -92,7 +92,7 @@ class OpenAIWire:
         """(messages and parameters, the names of what is not among them)."""
         if request.dialect == "openai" and not any(map(_is_of_anthropic, request.messages)):
             return {"messages": list(request.messages), **request.params}, ()
-        from .translate_openai import to_openai_body  # only who has use for it pays for it
+        from .translate.openai_body import to_openai_body  # only who has use for it pays for it
 
         translated = to_openai_body(request, limit=self._limit)
         return translated.body, translated.dropped

@@ -10,9 +10,9 @@ import pytest
 from anthropic.types import Message
 from openai.types.chat import ChatCompletionChunk
 
-from router.providers.translate_events import AnthropicEvents
-from router.providers.translate_reply import anthropic_reply, openai_reply
-from router.providers.translate_stream import OpenAIChunks
+from router.providers.translate.events import AnthropicEvents
+from router.providers.translate.reply import anthropic_reply, openai_reply
+from router.providers.translate.stream import OpenAIChunks
 from router.providers.wire import WireError
 from tests.official_clients import read_with_anthropic, read_with_openai
 

@@ -10,7 +10,7 @@ from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.providers.translate_events import AnthropicEvents
+from router.providers.translate.events import AnthropicEvents
 from router.providers.wire import WireError
 from tests.official_clients import read_with_anthropic
 

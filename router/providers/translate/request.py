@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..chat import ChatRequest
-from ..errors import ConfigError, InputError
-from .translate_content import Json, list_at, object_at, sort_out
-from .translate_messages import THINKING_TYPES, to_openai_messages, to_turns
-from .translate_tools import to_openai_choice, to_openai_tools, to_tool_choice, to_tools
+from ...chat import ChatRequest
+from ...errors import ConfigError, InputError
+from .content import Json, list_at, object_at, sort_out
+from .messages import THINKING_TYPES, to_openai_messages, to_turns
+from .tools import to_openai_choice, to_openai_tools, to_tool_choice, to_tools
 
 __all__ = ["Translated", "to_anthropic", "to_openai"]
 

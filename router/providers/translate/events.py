@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .translate_content import Json
-from .translate_reply import anthropic_usage, message_id, to_stop_reason
-from .translate_tools import read_arguments
-from .wire import WireError
+from ..wire import WireError
+from .content import Json
+from .reply import anthropic_usage, message_id, to_stop_reason
+from .tools import read_arguments
 
 __all__ = ["AnthropicEvents"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..chat import ChatRequest, Dialect
-from ..errors import InputError
-from .translate_openai import LimitName, to_openai_body
-from .translate_request import to_anthropic
+from ...chat import ChatRequest, Dialect
+from ...errors import InputError
+from .openai_body import LimitName, to_openai_body
+from .request import to_anthropic
 
 __all__ = ["translate_params"]
 

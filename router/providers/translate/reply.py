@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..errors import InputError
-from .translate_content import Json, sort_out
-from .translate_messages import assistant_blocks, assistant_message
-from .wire import WireError
+from ...errors import InputError
+from ..wire import WireError
+from .content import Json, sort_out
+from .messages import assistant_blocks, assistant_message
 
 __all__ = [
     "anthropic_reply",

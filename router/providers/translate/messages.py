@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ..errors import InputError
-from .translate_content import (
+from ...errors import InputError
+from .content import (
     Json,
     list_at,
     object_at,
@@ -22,7 +22,7 @@ from .translate_content import (
     to_part,
     to_parts,
 )
-from .translate_tools import to_tool_call, to_tool_use
+from .tools import to_tool_call, to_tool_use
 
 __all__ = [
     "THINKING_TYPES",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from ..chat import ChatRequest
-from .translate_content import Json, sort_out
-from .translate_request import Translated, to_openai
+from ...chat import ChatRequest
+from .content import Json, sort_out
+from .request import Translated, to_openai
 
 __all__ = ["LimitName", "to_openai_body", "with_images_apart"]
 

@@ -9,8 +9,8 @@ from openai.types.chat import ChatCompletion
 
 from router.chat import ChatRequest
 from router.errors import InputError
-from router.providers.translate_reply import openai_reply
-from router.providers.translate_request import Translated, to_anthropic, to_openai
+from router.providers.translate.reply import openai_reply
+from router.providers.translate.request import Translated, to_anthropic, to_openai
 
 USER = {"role": "user", "content": "Hello"}
 CACHED = {"cache_control": {"type": "ephemeral"}}

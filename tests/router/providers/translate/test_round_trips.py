@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
 from router.chat import ChatRequest
-from router.providers.translate_reply import anthropic_reply, openai_reply
-from router.providers.translate_request import to_anthropic, to_openai
+from router.providers.translate.reply import anthropic_reply, openai_reply
+from router.providers.translate.request import to_anthropic, to_openai
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
 NAMES = st.text("abcdefgh_-123", min_size=1, max_size=8)

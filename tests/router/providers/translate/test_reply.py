@@ -8,7 +8,7 @@ import pytest
 from anthropic.types import Message
 from openai.types.chat import ChatCompletion
 
-from router.providers.translate_reply import (
+from router.providers.translate.reply import (
     anthropic_reply,
     anthropic_usage,
     openai_reply,

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from router.chat import ChatRequest
 from router.errors import ConfigError, InputError
-from router.providers.translate_request import Translated, to_anthropic, to_openai
+from router.providers.translate.request import Translated, to_anthropic, to_openai
 
 USER = {"role": "user", "content": "Hello"}
 CACHED = {"cache_control": {"type": "ephemeral"}}

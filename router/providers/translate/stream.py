@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .translate_content import Json, sort_out
-from .translate_reply import check_block, openai_reply
-from .translate_tools import read_arguments
-from .wire import WireError
+from ..wire import WireError
+from .content import Json, sort_out
+from .reply import check_block, openai_reply
+from .tools import read_arguments
 
 __all__ = ["OpenAIChunks", "error_cause"]
 

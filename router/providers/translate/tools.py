@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InputError
-from .translate_content import Json, list_at, object_at, sort_out
+from ...errors import InputError
+from .content import Json, list_at, object_at, sort_out
 
 __all__ = [
     "read_arguments",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from router.chat import ChatRequest
-from router.providers.translate_openai import to_openai_body
+from router.providers.translate.openai_body import to_openai_body
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
 

@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ..errors import InputError
+from ...errors import InputError
 
 __all__ = [
     "Json",
