@@ -60,7 +60,8 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).absolute()  # wherever the process goes afterwards
+        # Wherever the process goes afterwards; SQLite's own name for no file at all stays a name.
+        self.path = Path(path) if str(path) == ":memory:" else Path(path).absolute()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         _watch_forks().add(self)
