@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from .chat import Usage
@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 _PER: Final = 1_000_000
+_ATTO_PER_NANO: Final = 10**9
+_ATTO_PER_MTOK: Final = 10**12  # of a rate in USD per 1,000,000 tokens
 _CATALOGUE_NAMES: Final = {"gemini": "google"}
 
 _CATALOGUE_RATES: Final = {
@@ -72,6 +74,17 @@ class Rates:
     cache_write: Decimal | None = None
     long_cache_write: Decimal | None = None
 
+    @cached_property
+    def per_token(self) -> tuple[int, int, int, int, int]:
+        """Whole 1e-18 USD for a token that is input, cached input, written to the cache, written
+        for long, or output. Rates have far fewer digits, so this is exact, and quick to add up."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        write = self.input if self.cache_write is None else self.cache_write
+        long_write = write if self.long_cache_write is None else self.long_cache_write
+        rates = (self.input, cached, write, long_write, self.output)
+        first, *rest = (int((rate * _ATTO_PER_MTOK).to_integral_value()) for rate in rates)
+        return (first, *rest)  # type: ignore[return-value]
+
     @property
     def dearest_input(self) -> Decimal:
         """The most that a token of the prompt can cost."""
@@ -106,15 +119,19 @@ class Price:
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
         for_long = min(usage.long_cache_write_tokens, written)
-        write = rates.input if rates.cache_write is None else rates.cache_write
-        total = (
-            (usage.prompt_tokens - cached - written) * rates.input
-            + cached * (rates.input if rates.cached_input is None else rates.cached_input)
-            + (written - for_long) * write
-            + for_long * (write if rates.long_cache_write is None else rates.long_cache_write)
-            + usage.completion_tokens * rates.output
+        per_input, per_cached, per_write, per_long_write, per_output = rates.per_token
+        atto = (
+            (usage.prompt_tokens - cached - written) * per_input
+            + cached * per_cached
+            + (written - for_long) * per_write
+            + for_long * per_long_write
+            + usage.completion_tokens * per_output
         )
-        return to_usd(to_nano(self.call_usd + total / _PER))
+        return to_usd((self._call_atto + atto + _ATTO_PER_NANO // 2) // _ATTO_PER_NANO)
+
+    @cached_property
+    def _call_atto(self) -> int:
+        return int((self.call_usd * _ATTO_PER_NANO * 10**9).to_integral_value())
 
     def upper_bound_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
         """The most a call with at most so many tokens can cost, whatever is cached, in USD."""

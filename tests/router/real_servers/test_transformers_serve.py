@@ -137,7 +137,9 @@ async def test_a_stream_says_what_the_official_client_reads_of_it(
 async def test_a_refusal_names_model_provider_and_cause_and_no_prompt(
     make_agent: MakeAgent, tiny: MakeModel, model: str, params: dict[str, Any], status: int
 ) -> None:
-    with pytest.raises(CascadeExhaustedError, match=r"tiny \(custom: bad_request; status") as caught:
+    with pytest.raises(
+        CascadeExhaustedError, match=r"tiny \(custom: bad_request; status"
+    ) as caught:
         await make_agent(tiny(model=model)).run(PROMPT, **params)
     assert (caught.value.cause, caught.value.status) == ("bad_request", status)
     said = str(caught.value.attempts[0])
