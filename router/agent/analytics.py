@@ -132,6 +132,10 @@ class _Counts:
         self.escalated_runs += result.action == "escalated"
         self.direct_runs += result.action == "direct"
 
+    def __add__(self, other: _Counts) -> _Counts:
+        both = {name: mine + getattr(other, name) for name, mine in vars(self).items()}
+        return _Counts(**both)
+
     def sums(self) -> dict[str, Any]:
         found = asdict(self)
         for name in ("total", "verifier", "saved"):
@@ -143,10 +147,8 @@ class _Counts:
 class AnalyticsLog:
     """Counts results as they come; safe to share between threads."""
 
-    _all: _Counts = field(default_factory=_Counts)
-    _parts: dict[str, dict[str, _Counts]] = field(
-        default_factory=lambda: {"by_model": {}, "by_domain": {}, "by_day": {}}
-    )
+    # By answering model, domain and day: each result is counted once, and summed when asked for.
+    _counts: dict[tuple[str, str, str], _Counts] = field(default_factory=dict)
     _spent: dict[str, list[int]] = field(default_factory=dict)  # calls, nano-USD, unpriced calls
     _failed: int = 0
     _failed_nano: int = 0
@@ -154,13 +156,14 @@ class AnalyticsLog:
 
     def add(self, result: RunResult, *, day: str) -> None:
         """Count a result on `day` (YYYY-MM-DD)."""
-        keys = {"by_model": result.model_used, "by_domain": result.domain, "by_day": day}
+        key = (result.model_used, result.domain, day)
         costs = result.total_cost, result.verifier_cost
         paid, alone = (None if cost is None else to_nano(cost) for cost in costs)
         with self._lock:
-            self._all.add(result, paid, alone)
-            for part, key in keys.items():
-                self._parts[part].setdefault(key, _Counts()).add(result, paid, alone)
+            counts = self._counts.get(key)
+            if counts is None:
+                counts = self._counts[key] = _Counts()
+            counts.add(result, paid, alone)
             for call in result.calls:
                 spent = self._spent.setdefault(call.model or "", [0, 0, 0])
                 spent[0] += 1
@@ -176,22 +179,26 @@ class AnalyticsLog:
     def snapshot(self) -> Analytics:
         """All there is so far."""
         with self._lock:
-            parts = {
-                part: {key: Tally(**counts.sums()) for key, counts in sorted(found.items())}
-                for part, found in self._parts.items()
-            }
+            by_model, by_domain, by_day = (self._tallies(part) for part in range(3))
             return Analytics(
-                **self._all.sums(),
+                **sum(self._counts.values(), _Counts()).sums(),
                 failed_runs=self._failed,
                 failed_cost=to_usd(self._failed_nano),
                 spent_by_model={
                     model: Spent(calls=calls, cost=to_usd(nano), unpriced_calls=unpriced)
                     for model, (calls, nano, unpriced) in sorted(self._spent.items())
                 },
-                by_model=parts["by_model"],
-                by_domain=parts["by_domain"],
-                by_day=parts["by_day"],
+                by_model=by_model,
+                by_domain=by_domain,
+                by_day=by_day,
             )
+
+    def _tallies(self, part: int) -> dict[str, Tally]:
+        """Tallies by one part of the key, in its order."""
+        sums: dict[str, _Counts] = {}
+        for key, counts in sorted(self._counts.items()):
+            sums[key[part]] = sums.get(key[part], _Counts()) + counts
+        return {name: Tally(**sums[name].sums()) for name in sorted(sums)}
 
 
 def _share(part: int, whole: int) -> float | None:

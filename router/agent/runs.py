@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -246,7 +246,7 @@ class _Run:
         decision, calls = self._decision, self._calls
         latency_ms = self._elapsed_ms()
         return RunResult(
-            request_id=f"slc_{uuid.uuid4().hex}",
+            request_id=f"slc_{secrets.token_hex(16)}",
             completion=found.answer,
             action=found.action,
             domain=decision.domain,
