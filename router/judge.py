@@ -7,7 +7,7 @@ whatever the number of stages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from .policy import Assessment
@@ -123,7 +123,12 @@ class ArtifactJudge:
         """The verdicts on the drafts last assessed, for a p_acceptable to reach of `threshold`."""
         least = min(1.0, max(threshold, self._demands.p_acceptable, 0.0))
         return tuple(
-            replace(one, threshold=least, accept=one.accept and one.p_acceptable >= least)
+            Verdict(
+                accept=one.accept and one.p_acceptable >= least,
+                p_acceptable=one.p_acceptable,
+                threshold=least,
+                checks=one.checks,
+            )
             for one in self._explained(drafts)
         )
 
@@ -166,13 +171,16 @@ class ArtifactJudge:
         query, judged = self._query, self._judged
         if self._verdicts is None and query is not None and judged is not None:
             limits = self._demands.limits
-            found = [
-                explain(judged, index, query=query, draft=draft, threshold=0.0, limits=limits)
-                for index, draft in enumerate(drafts)
-            ]
-            # The very probabilities that the policy decides by.
             self._verdicts = tuple(
-                replace(one, p_acceptable=judged.p_drafts[index]) if one.accept else one
-                for index, one in enumerate(found)
+                explain(
+                    judged,
+                    index,
+                    query=query,
+                    draft=draft,
+                    threshold=0.0,
+                    limits=limits,
+                    as_judged=True,
+                )
+                for index, draft in enumerate(drafts)
             )
         return self._verdicts or ()

@@ -108,9 +108,12 @@ class _Run:
 
     async def answer(self) -> RunResult:
         decision = self._decision
-        self._tell(
-            RoutingEvent(domain=decision.domain, plan=decision.plan, prediction=decision.prediction)
-        )
+        if self._listener is not None:
+            self._tell(
+                RoutingEvent(
+                    domain=decision.domain, plan=decision.plan, prediction=decision.prediction
+                )
+            )
         try:
             found = (decision.optimistic and await self._draft_at_once()) or await self._cascade()
         except BrokenStreamError as exc:
@@ -168,6 +171,8 @@ class _Run:
 
     def answered(self, completion: Completion) -> None:
         """A call is paid for."""
+        if self._listener is None:
+            return
         model = completion.model or ""
         self._tell(UsageEvent(model=model, usage=completion.usage, cost_usd=completion.cost_usd))
 

@@ -157,7 +157,9 @@ class Validator:
         """`judge`, when the drafts have been read already. `same_meaning` is the cosine from which
         two drafts of prose count as saying the same."""
         weights = recalibration or self.recalibration
-        raw = [row[0] for row in _run(self._single, np.stack([one.single for one in evidence]))]
+        alone = len(evidence) == 1
+        rows = evidence[0].single[None] if alone else np.stack([one.single for one in evidence])
+        raw = [row[0] for row in _run(self._single, rows)]
         for index, one in enumerate(evidence):
             if one.calls:  # nothing is learned of calls beyond the model that makes them
                 raw[index] = one.value("p_success_logit")

@@ -39,15 +39,19 @@ def explain(
     draft: Draft,
     threshold: float,
     limits: Limits = _NO_LIMITS,
+    as_judged: bool = False,
 ) -> Verdict:
     """The verdict on draft number `index` of a judgement, with the checks behind it.
 
-    A draft that fails a hard check, or one made outside its text, has p_acceptable 0.
+    A draft that fails a hard check, or one made outside its text, has p_acceptable 0. `as_judged`
+    leaves the probability as the policy has it, which the rules have bounded before recalibration.
     """
     agreement = judged.agreements[index]
     agreed = agreement is not None and agreement.same
     evidence = judged.evidence[index]
-    p = min(judged.p_drafts[index], most_credible(evidence.rules, draft, agreed=agreed))
+    p = judged.p_drafts[index]
+    if not as_judged:
+        p = min(p, most_credible(evidence.rules, draft, agreed=agreed))
     checks = [*render_checks(evidence.rules, query, draft, limits), *draft.checks]
     relevance = evidence.value("relevance")
     if not math.isnan(relevance):

@@ -26,7 +26,7 @@ milliseconds. The bars: p50 at most
 0.5 ms and p99 below 2 ms at every length, importing `router` below 150 ms, ready within 2 s,
 resident memory of the service below 300 MB. A run of `CascadeAgent` with one accepted draft: p50 at
 most 1.0 ms and p99 at most 2.5 ms beside the waiting for the model, which is a process on loopback
-that answers at once. Transports: the same upstream, from one process.
+that answers at once; the best of three rounds. Transports: the same upstream, from one process.
 """
 
 
