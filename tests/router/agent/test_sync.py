@@ -52,11 +52,16 @@ def interrupt(upstream: Upstream) -> Iterator[None]:
         time.sleep(0.05)
         signal.pthread_kill(main, signal.SIGINT)
 
+    # Python leaves the signal alone where it was started with it ignored, as in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     pressing = threading.Thread(target=press)
     pressing.start()
-    with pytest.raises(KeyboardInterrupt):
-        yield
-    pressing.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        pressing.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def all_closed(upstream: Upstream) -> bool:
