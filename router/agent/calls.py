@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from ..budget import output_bound, upper_bound_tokens
@@ -223,7 +224,12 @@ class _Meter:
                 "the model 'max_tokens', or the call",
                 param="max_tokens",
             )
-        return price.upper_bound_usd(upper_bound_tokens(self._sent), written)
+        return price.upper_bound_usd(self._read, written)
+
+    @cached_property
+    def _read(self) -> int:
+        """The most tokens that the request can be; counted once for all tries."""
+        return upper_bound_tokens(self._sent)
 
 
 class _Stopwatch:
