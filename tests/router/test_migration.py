@@ -6,13 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from pydantic import BaseModel
 
-from router.config import CascadeConfig
 from router.config_file import load_config
-from router.errors import ConfigError
-from router.migration import Migrated, is_cascadeflow, migrate
 from router.migration.form import (
     DOMAINS,
     CascadeForm,
@@ -22,77 +18,9 @@ from router.migration.form import (
     QualityForm,
     SettingsForm,
 )
+from tests.cascadeflow_files import DOCUMENTED, MODELS, SECRET, chain_names, fault, note_on, read
 
-SECRET = "sk-very-secret-0123456789"
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "migration.md").read_text(encoding="utf-8")
-
-DOCUMENTED = """
-models:
-  - name: gpt-4o-mini
-    provider: openai
-    cost: 0.00015
-    supports_tools: true
-  - name: gpt-4o
-    provider: openai
-    cost: 0.0025
-    supports_tools: true
-domains:
-  code:
-    drafter: gpt-4o-mini
-    verifier: gpt-4o
-    threshold: 0.85
-    temperature: 0.2
-    validation_method: syntax
-  medical:
-    drafter: gpt-4o-mini
-    verifier: gpt-4o
-    threshold: 0.95
-    validation_method: fact
-    require_verifier: true
-  general:
-    drafter: gpt-4o-mini
-    verifier: gpt-4o
-settings:
-  enable_cascade: true
-  enable_domain_detection: true
-  verbose: false
-channels:
-  heartbeat: {models: gpt-4o-mini, strategy: direct_cheap}
-channel_failover:
-  voice: heartbeat
-"""
-MODELS = """
-models:
-  - {name: mini, provider: openai, cost: 0.0001}
-  - {name: big, provider: openai, cost: 0.01}
-"""
-
-
-def read(text: str) -> Migrated:
-    return migrate(yaml.safe_load(text))
-
-
-def with_domains(text: str) -> Migrated:
-    return read(f"{MODELS}domains: {text}")
-
-
-def chain_names(config: CascadeConfig) -> dict[str, list[str]]:
-    chains = config.domains.domains if config.domains else {}
-    return {domain: [model.name for model in chain] for domain, chain in chains.items()}
-
-
-def fault(text: str) -> str:
-    given = yaml.safe_load(text)
-    with pytest.raises(ConfigError) as caught:
-        migrate(given)
-    assert SECRET not in str(caught.value)
-    return str(caught.value)
-
-
-def note_on(migrated: Migrated, key: str) -> str:
-    """The one note that is about `key`."""
-    (note,) = [one for one in migrated.notes if key in one.partition(": ")[0].split(", ")]
-    return note.partition(": ")[2]
 
 
 def test_the_documented_form_comes_along() -> None:
@@ -236,148 +164,6 @@ def test_a_provider_without_an_address_is_refused(provider: str) -> None:
 )
 def test_a_wrong_model_is_refused(model: str, message: str) -> None:
     assert fault(f"models: [{model}]").startswith(message)
-
-
-# Domains
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        ("code", "CODE"),
-        ("math", "MATH"),
-        ("data", "DATA"),
-        ("medical", "MEDICAL"),
-        ("legal", "LEGAL"),
-        ("financial", "FINANCE"),
-        ("creative", "CREATIVE"),
-        ("translation", "TRANSLATION"),
-        ("summary", "SUMMARIZATION"),
-        ("general", "DEFAULT"),
-    ],
-)
-def test_a_domain_that_is_known_here_keeps_its_chain(theirs: str, ours: str) -> None:
-    migrated = with_domains(f"{{{theirs}: {{drafter: mini, verifier: big}}}}")
-    assert chain_names(migrated.config) == {ours: ["mini", "big"]}
-
-
-def test_the_general_chain_serves_more_here_and_says_so() -> None:
-    migrated = with_domains("{general: {drafter: mini, verifier: big}}")
-    assert note_on(migrated, "domains.general").endswith("as DEFAULT")
-
-
-@pytest.mark.parametrize(
-    "name",
-    "structured rag conversation tool comparison science factual multimodal".split(),
-)
-def test_a_domain_that_is_not_told_apart_here_is_left_out(name: str) -> None:
-    migrated = with_domains(f"{{{name}: {{drafter: mini, verifier: elsewhere, threshold: 0.5}}}}")
-    assert migrated.config.domains is None
-    assert migrated.notes == (f"domains.{name}: left out; no such domain is told apart here",)
-
-
-def test_a_disabled_domain_is_left_out() -> None:
-    migrated = with_domains("{code: {drafter: mini, verifier: big, enabled: false}}")
-    assert migrated.config.domains is None
-    assert note_on(migrated, "domains.code") == "left out; it is disabled"
-
-
-def test_a_chain_with_its_own_parameters_has_models_of_its_own() -> None:
-    migrated = read(
-        "models: [{name: mini, provider: openai, cost: 1, temperature: 0.9, max_tokens: 10}, "
-        "{name: big, provider: openai, cost: 2}]\n"
-        "domains: {math: {drafter: mini, verifier: big, temperature: 0.1, "
-        "fallback_models: [mini]}}"
-    )
-    config = migrated.config
-    assert config.domains is not None
-    drafter, verifier = config.domains.domains["MATH"]
-    assert (drafter.name, drafter.model) == ("mini@math", "mini")
-    assert drafter.params == {"temperature": 0.1, "max_tokens": 10}
-    assert (verifier.name, verifier.model, verifier.fallbacks) == ("big@math", "big", ("mini",))
-    assert verifier.params == {"temperature": 0.1}
-    assert config.models[0].params == {"temperature": 0.9, "max_tokens": 10}
-    assert "wins over the call's own" in note_on(migrated, "domains.math.temperature")
-
-
-def test_a_chain_may_hold_models_of_its_own() -> None:
-    migrated = with_domains(
-        "{legal: {drafter: mini, verifier: {name: opus, provider: anthropic, speed_ms: 9}}}"
-    )
-    assert chain_names(migrated.config) == {"LEGAL": ["mini", "opus"]}
-    assert "domains.legal.verifier.speed_ms: left out; latency is measured here" in migrated.notes
-
-
-def test_a_required_verifier_is_the_whole_chain() -> None:
-    migrated = with_domains("{medical: {drafter: mini, verifier: big, require_verifier: true}}")
-    assert chain_names(migrated.config) == {"MEDICAL": ["big"]}
-    assert note_on(migrated, "domains.medical.require_verifier") == (
-        "the chain is the verifier alone"
-    )
-
-
-def test_a_model_that_verifies_itself_stands_once() -> None:
-    migrated = with_domains("{data: {drafter: big, verifier: big}}")
-    assert chain_names(migrated.config) == {"DATA": ["big"]}
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "threshold",
-        "validation_method",
-        "tool_drafter",
-        "tool_verifier",
-        "adaptive_threshold",
-        "skip_on_simple",
-        "cascade_complexities",
-        "description",
-        "metadata",
-    ],
-)
-def test_what_a_domain_cannot_say_here_is_noted(key: str) -> None:
-    migrated = with_domains(f"{{code: {{drafter: mini, verifier: big, {key}: 0.5}}}}")
-    assert note_on(migrated, f"domains.code.{key}").startswith("left out; ")
-    assert chain_names(migrated.config) == {"CODE": ["mini", "big"]}
-
-
-@pytest.mark.parametrize(
-    ("domains", "message"),
-    [
-        (
-            "{code: {drafter: minii, verifier: big}}",
-            "'domains.code.drafter': no model of 'models' is called 'minii', so cascadeflow would "
-            "ask another one instead; did you mean 'mini'?",
-        ),
-        (
-            "{code: {drafter: mini, verifier: [big]}}",
-            "'domains.code.verifier': input should be a valid dictionary",
-        ),
-        ("{code: {drafter: mini}}", "'domains.code.verifier': field required"),
-        (
-            "{code: {drafter: mini, verifier: big, treshold: 1}}",
-            "'domains.code.treshold' is not known; did you mean 'threshold'?",
-        ),
-        (
-            "{code: {drafter: mini, verifier: big, threshold: 2}}",
-            "'domains.code.threshold': input should be less than or equal to 1",
-        ),
-        (
-            "{coding: {drafter: mini, verifier: big}}",
-            "'domains': unknown domain 'coding'; did you mean 'code'?",
-        ),
-        (
-            "{code: {drafter: mini, verifier: big, fallback_models: [bigger]}}",
-            "'fallbacks' of 'big@code': no other model is called 'bigger'; did you mean 'big'?",
-        ),
-        (
-            "{code: {drafter: {name: mini, provider: groq}, verifier: big}}",
-            "'domains.domains.CODE[0].name': another model is called 'mini' too",
-        ),
-    ],
-)
-def test_a_wrong_domain_is_refused(domains: str, message: str) -> None:
-    assert fault(f"{MODELS}domains: {domains}").startswith(message)
 
 
 # Quality, cascade, settings
@@ -555,69 +341,6 @@ def test_what_a_file_cannot_say_here_is_noted(setting: str) -> None:
 )
 def test_a_wrong_file_is_refused(text: str, message: str) -> None:
     assert fault(text) == message
-
-
-# Which form it is
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "models: [{name: m, base_url: 'http://h'}]",
-        "models: [{name: m}, {name: n, quality_score: 0.9}]",
-        "settings: {verbose: true}",
-        "channels: {}",
-        "quality: {threshold: 0.7}",
-        "domains: {code: {drafter: a}}",
-        "models: [{name: m, base_url: 'http://h'}]\nbudget: {daily_limit: 1}",
-    ],
-)
-def test_a_key_of_cascadeflows_tells_its_form(text: str) -> None:
-    assert is_cascadeflow(yaml.safe_load(text))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "models: [{name: m, provider: openai, cost: 0.1, max_tokens: 100, api_key: k}]",
-        "models: [{name: m, bse_url: 'http://h'}]",
-        "quality: {target_quality: 0.97}",
-        "domains: {domains: {CODE: [m]}}",
-        "budget: {daily_limit: 1}",
-        "models: nonsense\nquality: nonsense\ndomains: nonsense",
-        "models: [nonsense]\ndomains: {code: nonsense}",
-    ],
-)
-def test_anything_else_is_ours(text: str) -> None:
-    assert not is_cascadeflow(yaml.safe_load(text), file_name="sluice.yaml")
-
-
-def test_a_files_name_decides_where_its_keys_do_not() -> None:
-    either = {"models": [{"name": "m", "provider": "openai"}]}
-    for name in ("cascadeflow.yaml", ".cascadeflow.json"):
-        assert is_cascadeflow(either, file_name=name)
-        assert not is_cascadeflow({**either, "preset": "balanced"}, file_name=name)
-
-
-@pytest.mark.parametrize(
-    ("addition", "key"),
-    [
-        ("budget: {daily_limit: 1}", "budget"),
-        ("stream_policy: optimistic", "stream_policy"),
-        ("quality: {target_quality: 0.97}", "quality.target_quality"),
-        ("domains: {enabled: false}", "domains.enabled"),
-    ],
-)
-def test_a_mixture_of_both_forms_is_refused(addition: str, key: str) -> None:
-    assert fault(f"{MODELS}settings: {{}}\n{addition}") == (
-        f"'{key}' is Sluice's, in a configuration of cascadeflow's form; write one form "
-        "throughout (docs/migration.md has the names)"
-    )
-
-
-def test_a_model_of_both_forms_is_refused() -> None:
-    text = "models: [{name: m, provider: vllm, api_base: 'http://h', base_url: 'http://h'}]"
-    assert fault(text).startswith("'models[0].api_base' is Sluice's")
 
 
 # The page about it
