@@ -44,9 +44,12 @@ class Affinities:
         self._known: OrderedDict[bytes, tuple[Conversation, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, query: Query, conversation_id: str | None, now: float) -> Conversation:
-        """What is known of the conversation that `query` goes on with."""
-        key = _key_before(query, conversation_id)
+    def recall(
+        self, query: Query, conversation_id: str | None, now: float, *, tenant: str = ""
+    ) -> Conversation:
+        """What is known of the conversation that `query` goes on with; `tenant` has conversations
+        of its own, whatever others say or call theirs."""
+        key = _key_before(query, conversation_id, tenant)
         found = None if key is None else self._known.get(key)
         if found is None or now - found[1] > _FORGET_S:
             return Conversation()
@@ -62,13 +65,14 @@ class Affinities:
         escalated: bool,
         seen: Mapping[str, int],
         now: float,
+        tenant: str = "",
     ) -> None:
         """Add what this turn, which ended in `answer`, has shown: `seen` are tokens read and
         written, by model."""
         added = {model: (tokens, now) for model, tokens in seen.items()}
         turn = Conversation(escalated=known.escalated or escalated, seen={**known.seen, **added})
         answered = (*query.messages, Message(role="assistant", content=answer))
-        key = _key(answered, conversation_id)
+        key = _key(answered, conversation_id, tenant)
         with self._lock:
             self._known[key] = (turn, now)
             self._known.move_to_end(key)
@@ -76,20 +80,20 @@ class Affinities:
                 self._known.popitem(last=False)
 
 
-def _key_before(query: Query, conversation_id: str | None) -> bytes | None:
+def _key_before(query: Query, conversation_id: str | None, tenant: str) -> bytes | None:
     """The key of the turn that got the newest answer in `query`; None in a first turn."""
     if conversation_id is not None:
-        return _key((), conversation_id)
+        return _key((), conversation_id, tenant)
     for index in range(len(query.messages) - 1, -1, -1):
         if query.messages[index].role == "assistant":
-            return _key(query.messages[: index + 1], None)
+            return _key(query.messages[: index + 1], None, tenant)
     return None
 
 
-def _key(messages: Sequence[Message], conversation_id: str | None) -> bytes:
+def _key(messages: Sequence[Message], conversation_id: str | None, tenant: str) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     parts = [conversation_id] if conversation_id is not None else _texts(messages)
-    for part in parts:
+    for part in (tenant, *parts):
         written = part.encode("utf-8", "surrogatepass")
         digest.update(len(written).to_bytes(8, "little") + written)
     return digest.digest()

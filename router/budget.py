@@ -29,7 +29,7 @@ __all__ = [
     "window_key",
 ]
 
-Scope = Literal["daily", "monthly", "user_daily", "user_monthly"]
+Scope = Literal["daily", "monthly", "key_daily", "key_monthly", "user_daily", "user_monthly"]
 
 # What a provider may add to what is sent: role marks, a default system prompt, how to call tools.
 _REQUEST_TOKENS: Final = 128
@@ -44,7 +44,8 @@ _IMAGE_PAYLOADS: Final = ("data", "image_url", "url")
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """At most `limit_nano` nano-dollars per window of `scope`; `user` where it is one user's."""
+    """At most `limit_nano` nano-dollars per window of `scope`; `user` where it is one user's (or,
+    in the gateway, whose account it is: see `records.accounts`)."""
 
     scope: Scope
     limit_nano: int
@@ -78,14 +79,14 @@ def month_key(at: datetime | float) -> str:
 
 def window_key(scope: Scope, at: datetime | float) -> str:
     """The window of `scope` that a moment lies in."""
-    return day_key(at) if scope in ("daily", "user_daily") else month_key(at)
+    return day_key(at) if scope.endswith("daily") else month_key(at)
 
 
 def resets_in_s(scope: Scope, at: datetime | float) -> float:
     """Seconds from a moment until the next window of `scope` begins; more than 0."""
     moment = _utc(at)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    if scope in ("daily", "user_daily"):
+    if scope.endswith("daily"):
         begins = midnight + timedelta(days=1)
     else:
         begins = (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)

@@ -47,7 +47,7 @@ ROUTER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("extras", "quiet", "text", "types"),
     ("chat",),
     ("config", "config_file", "domains", "migration", "model_limits", "money", "presets", "prices"),
-    ("budget", "sandbox", "store"),
+    ("budget", "records", "sandbox", "store"),
     ("artifact", "versions"),
     ("encoder",),
     ("abilities", "model_names", "predictor"),

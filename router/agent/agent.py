@@ -33,7 +33,7 @@ from .decisions import Decider, RunOptions
 from .events import StreamEvent
 from .loop_thread import LoopThread
 from .results import RunResult
-from .roster import Roster
+from .roster import ModelPool, Roster
 from .runs import Runner
 from .streams import stream_events
 
@@ -93,16 +93,18 @@ class CascadeAgent:
         ]
         self._transport = Transport(http_client=http_client)
         self._loop_thread = LoopThread()
-        roster = Roster(configs, domains, self._transport, environ=environ)
+        own = domains.domains if domains is not None and domains.enabled else {}
+        everyone = (*configs, *(config for chain in own.values() for config in chain))
+        pool = ModelPool(everyone, self._transport, environ=environ)
+        roster = Roster(
+            pool,
+            [config.name for config in configs],
+            {domain: [config.name for config in chain] for domain, chain in own.items()},
+        )
         self._engine = engine or Engine.shared()
-        for member in roster.members:
-            price = member.price
-            self._engine.introduce(
-                member.name,
-                input_cost=None if price is None else price.input_cost,
-                output_cost=None if price is None else price.output_cost,
-            )
+        pool.introduce_to(self._engine)
         self._spending = None if budget is None else Spending(budget)
+        self._analytics = AnalyticsLog()
         self._runner = Runner(
             decider=Decider(
                 engine=self._engine,
@@ -112,10 +114,10 @@ class CascadeAgent:
                 stream_policy=stream_policy or (preset.stream_policy if preset else "buffered"),
                 affinities=Affinities(),
             ),
-            budget=budget,
             spending=self._spending,
+            drafters_only=budget is not None and budget.action == "drafters_only",
             sandbox=sandbox,
-            analytics=AnalyticsLog(),
+            analytics=self._analytics,
         )
 
     @classmethod
@@ -188,7 +190,8 @@ class CascadeAgent:
         self, request: ChatRequest, options: RunOptions | None = None
     ) -> AsyncGenerator[StreamEvent, None]:
         """`stream` for a request that is already one, in either dialect."""
-        return stream_events(self._runner, request, options or RunOptions())
+        chosen = options or RunOptions()
+        return stream_events(lambda listener: self._runner.begin(request, chosen, listener))
 
     @overload
     async def run_batch(
@@ -260,7 +263,7 @@ class CascadeAgent:
 
     def get_analytics(self) -> Analytics:
         """What this agent has done and paid so far."""
-        return self._runner.analytics.snapshot()
+        return self._analytics.snapshot()
 
     async def aclose(self) -> None:
         """Close connections and the ledger, and end the thread of the blocking methods."""

@@ -21,8 +21,7 @@ from ..providers.endpoint import Endpoint
 from ..providers.meter import CUT_OFF
 from ..sandbox.evidence import execution_check
 from ..sandbox.sandbox import Sandbox
-from ..store.ledger import Reservation
-from ..store.spending import Spending
+from ..store.purse import Purse
 from ..types import Query
 from .roster import Member, Roster
 
@@ -63,8 +62,7 @@ class Calls:
         *,
         verifier: str,
         live: bool,
-        user: str | None,
-        spending: Spending | None,
+        purse: Purse | None,
         sandbox: Sandbox | None,
     ) -> None:
         self.completions: list[Completion] = []
@@ -74,8 +72,7 @@ class Calls:
         self._listener = listener
         self._verifier = verifier
         self._live = live
-        self._user = user
-        self._spending = spending
+        self._purse = purse
         self._sandbox = sandbox
         self._waiting = _Stopwatch()
         self._passed_on = False
@@ -124,7 +121,7 @@ class Calls:
 
     async def _ask(self, name: str, *, drafting: bool, live: bool) -> Completion:
         member = self._roster.member(name)
-        meter = _Meter(self, member, self._request, self._spending, self._user)
+        meter = _Meter(self, member, self._request, self._purse)
         meter.check()
         self._waiting.start()
         try:
@@ -170,27 +167,26 @@ class _Meter:
         calls: Calls,
         member: Member,
         request: ChatRequest,
-        spending: Spending | None,
-        user: str | None,
+        purse: Purse | None,
     ) -> None:
         self._calls = calls
         self._member = member
         self._sent = replace(request, params=member.params(request))
-        self._spending = spending
-        self._user = user
+        self._purse = purse
 
     def check(self) -> None:
         """Raise ConfigError unless it can be said what a call may cost, where it has to be."""
-        if self._spending is not None:
+        if self._purse is not None and self._purse.limited:
             self._upper_bound_usd(self._member.client.endpoint, self._member.price_for(self._sent))
 
-    async def open(self, endpoint: Endpoint, price: Price | None) -> Reservation | None:
-        if self._spending is None:
+    async def open(self, endpoint: Endpoint, price: Price | None) -> Any:
+        purse = self._purse
+        if purse is None:
             return None
-        return await self._spending.reserve(
-            upper_bound_usd=self._upper_bound_usd(endpoint, price),
+        return await purse.reserve(
+            upper_bound_usd=self._upper_bound_usd(endpoint, price) if purse.limited else None,
             model=self._member.name,
-            user=self._user,
+            provider=endpoint.provider,
             lease_s=self._member.config.timeout.total_s + _LEASE_MARGIN_S,
         )
 
@@ -199,14 +195,15 @@ class _Meter:
     ) -> None:
         if completion is not None:
             self._calls.answered(completion)
-        if self._spending is None:
+        purse = self._purse
+        if purse is None:
             return
         if completion is not None:
-            await self._spending.settle(opened, completion.cost_usd)
+            await purse.settle(opened, completion.cost_usd, completion=completion)
         elif isinstance(error, UpstreamError) and error.cause not in CUT_OFF:
-            await self._spending.release(opened)
+            await purse.release(opened)
         else:  # cut off, cancelled: it may be charged for
-            await self._spending.settle(opened, None)
+            await purse.settle(opened, None, completion=None)
 
     def _upper_bound_usd(self, endpoint: Endpoint, price: Price | None) -> float:
         """The most that one call can cost; ConfigError when that cannot be said."""

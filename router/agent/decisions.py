@@ -15,6 +15,7 @@ from ..judge import ArtifactJudge, Demands
 from ..planner import plan_chain, steadied
 from ..policy import Thresholds
 from ..profiles import PolicyFile, Profile
+from ..store.purse import Purse
 from ..types import Plan, Prediction, Query
 from ..validation.agreement import SAME_MEANING
 from ..validation.checks import Limits
@@ -29,7 +30,9 @@ class RunOptions:
 
     `models` are names of configured models to choose from, cheap to dear by their prices; with one
     name it answers, whatever is predicted. `domain` forces a domain. `user` is whom budgets count
-    the call for, `conversation` an id that the caller knows a conversation by.
+    the call for, `conversation` an id that the caller knows a conversation by. `tenant` keeps
+    conversations of different callers apart. `purse` is what this run may spend, in place of the
+    agent's budget.
     """
 
     quality: QualityConfig | None = None
@@ -38,6 +41,8 @@ class RunOptions:
     user: str | None = None
     conversation: str | None = None
     stream_policy: StreamPolicy | None = None
+    tenant: str = ""
+    purse: Purse | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,9 @@ class Decider:
         prediction = self.engine.predict(query, self.roster.names)
         domain = _domain(options, prediction)
         chain = self._chain(options, domain, prediction)
-        conversation = self.affinities.recall(query, options.conversation, now)
+        conversation = self.affinities.recall(
+            query, options.conversation, now, tenant=options.tenant
+        )
         profile = self.policy.for_target(quality.target_quality, n_drafters=len(chain) - 1)
         plan = plan_chain(
             prediction,

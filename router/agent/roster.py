@@ -1,4 +1,4 @@
-"""The models an agent may ask: their clients, prices and limits, and which chain serves a query."""
+"""The models that may be asked: clients, prices and limits, and which chain serves a query."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..chat import ChatRequest, Usage
-from ..config import DEFAULT_DOMAIN, DomainConfig, ModelConfig, nearest
+from ..config import DEFAULT_DOMAIN, ModelConfig, nearest
+from ..engine import Engine
 from ..errors import ConfigError, UnknownModelError
 from ..planner import MAX_DRAFTERS
 from ..prices import Price, price_of
@@ -15,7 +16,7 @@ from ..providers.client import ModelClient
 from ..providers.transport import Transport
 from ..types import Prediction
 
-__all__ = ["Member", "Roster"]
+__all__ = ["Member", "ModelPool", "Roster"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,37 +41,28 @@ class Member:
         return self.client.endpoint.price(request.params)
 
 
-class Roster:
-    """All models of an agent by name, and its chains.
+class ModelPool:
+    """Models by name, each with one client for all chains that it is in.
 
-    Raises ConfigError when there is no model, one name stands for two models or comes twice in a
-    chain, a fallback is not configured, or a provider or its key is missing.
+    Raises ConfigError when one name stands for two models, a fallback is not configured, or a
+    provider or its key is missing.
     """
 
     def __init__(
         self,
         models: Sequence[ModelConfig],
-        domains: DomainConfig | None,
         transport: Transport,
         *,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        own = domains.domains if domains is not None and domains.enabled else {}
-        if not models and DEFAULT_DOMAIN not in own:
-            raise ConfigError("'models' is empty, expected at least one model", param="models")
-        for chain in (models, *own.values()):
-            _refuse_repeats([config.name for config in chain])
-        configs = _by_name((*models, *(config for chain in own.values() for config in chain)))
-        self._members = {}
-        for name, config in configs.items():
-            self._members[name] = Member(
+        self._members = {
+            name: Member(
                 config=config,
                 client=ModelClient(config, transport, environ=environ),
                 price=price_of(config),
             )
-        self._chains = {name: tuple(one.name for one in chain) for name, chain in own.items()}
-        default = self._chains.get(DEFAULT_DOMAIN)
-        self._default = default or self.ordered([config.name for config in models])
+            for name, config in _by_name(models).items()
+        }
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -89,6 +81,40 @@ class Roster:
                 f"model {name!r} is not configured ({known}){hint}", param="models"
             )
         return found
+
+    def introduce_to(self, engine: Engine) -> None:
+        """Let the models that the artifact does not know start from what name and price suggest."""
+        for member in self.members:
+            price = member.price
+            engine.introduce(
+                member.name,
+                input_cost=None if price is None else price.input_cost,
+                output_cost=None if price is None else price.output_cost,
+            )
+
+
+class Roster:
+    """The chains of one cascade, of models in a pool: `models`, and those of `domains`.
+
+    Raises ConfigError when there is no model, or one comes twice in a chain.
+    """
+
+    def __init__(
+        self, pool: ModelPool, models: Sequence[str], domains: Mapping[str, Sequence[str]]
+    ) -> None:
+        if not models and DEFAULT_DOMAIN not in domains:
+            raise ConfigError("'models' is empty, expected at least one model", param="models")
+        for chain in (models, *domains.values()):
+            _refuse_repeats(chain)
+        self._pool = pool
+        everyone = (*models, *(name for chain in domains.values() for name in chain))
+        self.names = tuple(dict.fromkeys(everyone))
+        self._chains = {domain: tuple(chain) for domain, chain in domains.items()}
+        self._default = self._chains.get(DEFAULT_DOMAIN) or self.ordered(models)
+
+    def member(self, name: str) -> Member:
+        """The model of that name; UnknownModelError when there is none."""
+        return self._pool.member(name)
 
     def chain(self, domain: str, prediction: Prediction) -> tuple[str, ...]:
         """The chain for a query of `domain`: its own, else the default; of more than MAX_DRAFTERS

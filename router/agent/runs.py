@@ -15,7 +15,6 @@ from typing import Final, Protocol
 
 from ..cascade import CascadeResult, run_cascade
 from ..chat import ChatRequest, Completion, Delta
-from ..config import BudgetConfig
 from ..errors import (
     BudgetExceededError,
     CascadeExhaustedError,
@@ -27,6 +26,7 @@ from ..money import to_nano, to_usd
 from ..policy import Assessment, Step, acceptable_gain
 from ..providers.meter import CUT_OFF
 from ..sandbox.sandbox import Sandbox
+from ..store.purse import Purse
 from ..store.spending import Spending
 from ..types import Verdict
 from .analytics import AnalyticsLog
@@ -35,7 +35,7 @@ from .decisions import Decider, RunOptions
 from .events import ChunkEvent, EscalationEvent, RoutingEvent, StreamEvent, UsageEvent, VerdictEvent
 from .results import RunResult
 
-__all__ = ["Listener", "Runner"]
+__all__ = ["Listener", "Run", "Runner"]
 
 _PIECE_CHARS: Final = 64  # of an accepted draft, in one chunk
 
@@ -54,30 +54,35 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """What the runs of one agent share."""
+    """What the runs of one agent share. `drafters_only`: what to do when the verifier does not fit
+    into the budget any more. `spending` is the budget of runs that bring no purse."""
 
     decider: Decider
-    budget: BudgetConfig | None
-    spending: Spending | None
-    sandbox: Sandbox | None
-    analytics: AnalyticsLog
+    spending: Spending | None = None
+    drafters_only: bool = False
+    sandbox: Sandbox | None = None
+    analytics: AnalyticsLog | None = None
 
-    async def answer(
+    def begin(
         self, request: ChatRequest, options: RunOptions, listener: Listener | None = None
-    ) -> RunResult:
+    ) -> Run:
+        """A run that is decided upon, but has not called anyone yet; raises UsageError."""
+        return Run(self, request, options, listener)
+
+    async def answer(self, request: ChatRequest, options: RunOptions) -> RunResult:
         """Answer one request; raises CascadeExhaustedError, BudgetExceededError or UsageError."""
-        run = _Run(self, request, options, listener)
-        try:
-            result = await run.answer()
-        except BaseException:
-            self.analytics.add_failure(run.spent_usd())
-            raise
-        self.analytics.add(result, day=datetime.now(UTC).date().isoformat())
-        return result
+        return await self.begin(request, options).answer()
+
+    def purse(self, options: RunOptions) -> Purse | None:
+        """What a run may spend; None: whatever it likes."""
+        if options.purse is not None or self.spending is None:
+            return options.purse
+        return self.spending.purse(options.user)
 
 
-class _Run:
-    """One request on its way."""
+class Run:
+    """One request on its way; answered once. `decision` and `calls` tell how far it has come, and
+    stay when it fails."""
 
     def __init__(
         self, runner: Runner, request: ChatRequest, options: RunOptions, listener: Listener | None
@@ -85,29 +90,41 @@ class _Run:
         self._started = time.perf_counter()
         self._runner = runner
         self._request = request
-        self._conversation_id = options.conversation
+        self._options = options
         self._listener = listener
         self._first_token_ms: float | None = None
         self._passed_on = False
         self._out_of_budget = False
         decider = runner.decider
-        self._decision = decision = decider.decide(
+        self.decision = decision = decider.decide(
             request, options, streamed=listener is not None, now=time.time()
         )
         self._judge = decider.judge(decision)
-        self._calls = Calls(
+        self.calls = Calls(
             request,
             decider.roster,
             self,
             verifier=decision.verifier,
             live=listener is not None,
-            user=options.user,
-            spending=runner.spending,
+            purse=runner.purse(options),
             sandbox=runner.sandbox,
         )
 
     async def answer(self) -> RunResult:
-        decision = self._decision
+        """The answer; raises CascadeExhaustedError, BudgetExceededError or UsageError."""
+        analytics = self._runner.analytics
+        try:
+            result = await self._answer()
+        except BaseException:
+            if analytics is not None:
+                analytics.add_failure(self._spent_usd())
+            raise
+        if analytics is not None:
+            analytics.add(result, day=datetime.now(UTC).date().isoformat())
+        return result
+
+    async def _answer(self) -> RunResult:
+        decision = self.decision
         if self._listener is not None:
             self._tell(
                 RoutingEvent(
@@ -123,14 +140,14 @@ class _Run:
         return self._result(found)
 
     async def _cascade(self) -> CascadeResult[Completion]:
-        decision = self._decision
+        decision = self.decision
         try:
             return await run_cascade(
                 decision.query,
                 chain=decision.chain,
                 thresholds=decision.thresholds,
                 judge=self._judge,
-                provider=self._calls,
+                provider=self.calls,
                 at_once=2 if decision.plan.action == "consensus" else 1,
                 watch=self._judged,
                 settle_for_draft=self._may_settle,
@@ -145,8 +162,8 @@ class _Run:
     async def _draft_at_once(self) -> CascadeResult[Completion] | None:
         """The first drafter's draft, passed on as it comes and judged afterwards; None when the
         drafter failed before it had said anything."""
-        decision = self._decision
-        draft = await self._calls.complete_at_once(decision.query, decision.chain[0])
+        decision = self.decision
+        draft = await self.calls.complete_at_once(decision.query, decision.chain[0])
         if draft is None:
             return None
         assessment = self._judge.assess(decision.query, decision.chain, (draft,))
@@ -159,9 +176,9 @@ class _Run:
             cost_usd=math.nan if draft.cost_usd is None else draft.cost_usd,
         )
 
-    def spent_usd(self) -> float:
+    def _spent_usd(self) -> float:
         """What the answers that came have cost, as far as it is known."""
-        return sum(one.cost_usd for one in self._calls.completions if one.cost_usd is not None)
+        return sum(one.cost_usd for one in self.calls.completions if one.cost_usd is not None)
 
     # -- along the way --------------------------------------------------------------------------
 
@@ -182,13 +199,13 @@ class _Run:
         for draft, verdict in zip(drafts, self._verdicts(assessment, drafts), strict=True):
             self._tell(VerdictEvent(model=draft.model or "", verdict=verdict))
         if step.kind == "escalate":
-            self._tell(EscalationEvent(model=self._decision.verifier))
+            self._tell(EscalationEvent(model=self.decision.verifier))
 
     def _verdicts(
         self, assessment: Assessment, drafts: Sequence[Completion]
     ) -> tuple[Verdict, ...]:
         """In terms of p_acceptable what the policy asks in terms of the gain of escalating."""
-        limit = acceptable_gain(self._decision.profile.thresholds, made=len(drafts))
+        limit = acceptable_gain(self.decision.profile.thresholds, made=len(drafts))
         threshold = assessment.p_verifier + assessment.correction - limit
         return self._judge.verdicts(drafts, threshold=threshold)
 
@@ -210,10 +227,9 @@ class _Run:
     def _may_settle(self, error: SluiceError) -> bool:
         """Whether a rejected draft may be the answer now that the verifier could not be asked."""
         if isinstance(error, BudgetExceededError):
-            budget = self._runner.budget
-            self._out_of_budget = budget is not None and budget.action == "drafters_only"
+            self._out_of_budget = self._runner.drafters_only
             return self._out_of_budget
-        return self._decision.quality.return_rejected_draft
+        return self.decision.quality.return_rejected_draft
 
     # -- once there is an answer ----------------------------------------------------------------
 
@@ -238,17 +254,18 @@ class _Run:
             if one.usage is not None
         }
         self._runner.decider.affinities.remember(
-            self._decision.query,
+            self.decision.query,
             found.answer.text,
-            self._conversation_id,
-            self._decision.conversation,
+            self._options.conversation,
+            self.decision.conversation,
             escalated=found.action == "escalated",
             seen=seen,
             now=time.time(),
+            tenant=self._options.tenant,
         )
 
     def _result(self, found: CascadeResult[Completion]) -> RunResult:
-        decision, calls = self._decision, self._calls
+        decision, calls = self.decision, self.calls
         latency_ms = self._elapsed_ms()
         return RunResult(
             request_id=f"slc_{secrets.token_hex(16)}",
@@ -274,7 +291,7 @@ class _Run:
         price."""
         if found.action in ("escalated", "direct"):
             return found.answer.cost_usd
-        verifier = self._runner.decider.roster.member(self._decision.verifier)
+        verifier = self._runner.decider.roster.member(self.decision.verifier)
         price, usage = verifier.price_for(self._request), found.answer.usage
         return None if price is None or usage is None else price.cost_usd(usage)
 
@@ -284,14 +301,14 @@ class _Run:
         if self._out_of_budget:
             said["the verifier did not fit into the budget: a draft stands in"] = None
         roster = self._runner.decider.roster
-        for one in self._calls.completions:
+        for one in self.calls.completions:
             if one.usage is None:
                 said[f"{one.model}: the provider gave no usage, so the cost is not known"] = None
             elif one.cost_usd is None:
                 said[f"{one.model}: no price is known; give the model a 'cost'"] = None
             for name in roster.member(one.model or "").client.dropped(self._request):
                 said[f"{one.model}: its provider knows nothing like '{name}'; not sent"] = None
-        errors = [one.error for one in self._calls.attempts if one.error is not None]
+        errors = [one.error for one in self.calls.attempts if one.error is not None]
         cut_off = [error.model for error in errors if error.cause in CUT_OFF]
         for model in cut_off:
             count = cut_off.count(model)

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from ..chat import ChatRequest
 from ..errors import SluiceError
-from .decisions import RunOptions
 from .events import DoneEvent, ErrorEvent, StreamEvent
-from .runs import Runner
+from .runs import Listener, Run
 
 __all__ = ["stream_events"]
 
 _MOST_WAITING: Final = 256  # events that wait for a slow reader before its model has to wait too
 
 
-async def stream_events(
-    runner: Runner, request: ChatRequest, options: RunOptions
-) -> AsyncGenerator[StreamEvent, None]:
-    """The events of one run, `done` or `error` last; an error is raised after its event.
+async def stream_events(begin: Callable[[Listener], Run]) -> AsyncGenerator[StreamEvent, None]:
+    """The events of the run that `begin` makes, `done` or `error` last; an error is raised after
+    its event.
 
     The upstream call is cancelled when the iteration is left before its end.
     """
     mailbox = _Mailbox()
-    task = asyncio.create_task(_run(runner, request, options, mailbox))
+    task = asyncio.create_task(_run(begin, mailbox))
     try:
         while (event := await mailbox.take()) is not None:
             yield event
@@ -39,11 +36,9 @@ async def stream_events(
             task.exception()  # seen: a reader may leave before it is raised
 
 
-async def _run(
-    runner: Runner, request: ChatRequest, options: RunOptions, mailbox: _Mailbox
-) -> None:
+async def _run(begin: Callable[[Listener], Run], mailbox: _Mailbox) -> None:
     try:
-        result = await runner.answer(request, options, mailbox)
+        result = await begin(mailbox).answer()
         mailbox.put(DoneEvent(result=result))
     except SluiceError as exc:
         mailbox.put(ErrorEvent(error=exc))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from ..budget import limits_of
+from ..chat import Completion
 from ..config import BudgetConfig, BudgetStatus
 from ..errors import BudgetExceededError
 from ..money import to_nano
 from .async_ledger import AsyncLedger
 from .ledger import Reservation
+from .purse import Purse
 from .sqlite_ledger import SqliteLedger
 
 __all__ = ["DEFAULT_LEDGER", "STORE_VARIABLE", "Spending", "ledger_path"]
@@ -104,6 +106,10 @@ class Spending:
         if reservation is not _UNLIMITED:
             await self._ledger.release(reservation)
 
+    def purse(self, user: str | None) -> Purse:
+        """What the calls of one user may spend."""
+        return _UserPurse(self, user)
+
     async def aclose(self) -> None:
         """Close the ledger."""
         await self._ledger.aclose()
@@ -122,6 +128,32 @@ class Spending:
         )
         if inspect.isawaitable(answer):
             await answer
+
+
+class _UserPurse:
+    """As `Purse` says. Without any limit in it a budget still wants prices known: one that is
+    added later counts what was spent before."""
+
+    limited = True
+
+    def __init__(self, spending: Spending, user: str | None) -> None:
+        self._spending = spending
+        self._user = user
+
+    async def reserve(
+        self, *, upper_bound_usd: float | None, model: str, provider: str, lease_s: float
+    ) -> Reservation:
+        return await self._spending.reserve(
+            upper_bound_usd=upper_bound_usd or 0.0, model=model, user=self._user, lease_s=lease_s
+        )
+
+    async def settle(
+        self, reservation: Reservation, cost_usd: float | None, *, completion: Completion | None
+    ) -> None:
+        await self._spending.settle(reservation, cost_usd)
+
+    async def release(self, reservation: Reservation) -> None:
+        await self._spending.release(reservation)
 
 
 def ledger_path(config: BudgetConfig, *, environment: Mapping[str, str] = os.environ) -> Path:
