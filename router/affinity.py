@@ -37,6 +37,9 @@ class Conversation:
         return tokens if now - at <= _CACHE_S else 0
 
 
+_UNKNOWN: Final = Conversation()
+
+
 class Affinities:
     """Conversations by what was sent last; the oldest are forgotten. Safe between threads."""
 
@@ -52,7 +55,7 @@ class Affinities:
         key = _key_before(query, conversation_id, tenant)
         found = None if key is None else self._known.get(key)
         if found is None or now - found[1] > _FORGET_S:
-            return Conversation()
+            return _UNKNOWN
         return found[0]
 
     def remember(
@@ -91,12 +94,10 @@ def _key_before(query: Query, conversation_id: str | None, tenant: str) -> bytes
 
 
 def _key(messages: Sequence[Message], conversation_id: str | None, tenant: str) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
     parts = [conversation_id] if conversation_id is not None else _texts(messages)
-    for part in (tenant, *parts):
-        written = part.encode("utf-8", "surrogatepass")
-        digest.update(len(written).to_bytes(8, "little") + written)
-    return digest.digest()
+    written = [part.encode("utf-8", "surrogatepass") for part in (tenant, *parts)]
+    sized = [piece for one in written for piece in (len(one).to_bytes(8, "little"), one)]
+    return hashlib.blake2b(b"".join(sized), digest_size=16).digest()
 
 
 def _texts(messages: Sequence[Message]) -> list[str]:

@@ -6,11 +6,12 @@ ConfigError of what pydantic finds). Keys never show in a repr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -38,10 +39,14 @@ __all__ = [
     "CascadeConfig",
     "DomainConfig",
     "EndpointConfig",
+    "Fault",
     "ModelConfig",
     "QualityConfig",
     "StreamPolicy",
+    "StrictConfig",
     "TimeoutConfig",
+    "check_domain",
+    "find_faults",
     "nearest",
     "parse_config",
 ]
@@ -55,6 +60,7 @@ _Limit = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Config = TypeVar("_Config", bound=BaseModel)
+_CONTAINERS: Final = (tuple, Mapping)
 
 
 class _Loud(_ModelMetaclass):
@@ -68,11 +74,13 @@ class _Loud(_ModelMetaclass):
             raise _config_error(cls, exc, where="") from None
 
 
-class _Strict(BaseModel, metaclass=_Loud):
+class StrictConfig(BaseModel, metaclass=_Loud):
+    """A part of a configuration: frozen, and unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class TimeoutConfig(_Strict):
+class TimeoutConfig(StrictConfig):
     """Seconds until a call counts as failed: to connect, to the first token, and in all, retries
     not counted. The first token counts for streams only: a plain call is bounded by `total_s`."""
 
@@ -81,7 +89,7 @@ class TimeoutConfig(_Strict):
     total_s: _Seconds = 600.0
 
 
-class EndpointConfig(_Strict):
+class EndpointConfig(StrictConfig):
     """One more place where a model can be had; what is None is the model's own."""
 
     provider: Annotated[str, Field(min_length=1)] | None = None
@@ -90,7 +98,7 @@ class EndpointConfig(_Strict):
     model: str | None = None
 
 
-class ModelConfig(_Strict):
+class ModelConfig(StrictConfig):
     """One model of a cascade.
 
     name: what it is called here, in results, and, unless `model` says otherwise, upstream.
@@ -152,7 +160,7 @@ class ModelConfig(_Strict):
         return self
 
 
-class QualityConfig(_Strict):
+class QualityConfig(StrictConfig):
     """What an answer has to be.
 
     min_length, max_length: characters of a draft; one outside is not accepted.
@@ -180,7 +188,7 @@ class QualityConfig(_Strict):
         return self
 
 
-class DomainConfig(_Strict):
+class DomainConfig(StrictConfig):
     """Chains of their own for some domains, cheapest model first, the verifier last.
 
     Keys are DOMAIN_KEYS; DEFAULT serves every domain without a chain, the agent's own models
@@ -196,16 +204,11 @@ class DomainConfig(_Strict):
         cls, domains: Mapping[str, tuple[ModelConfig, ...]]
     ) -> Mapping[str, tuple[ModelConfig, ...]]:
         for name, chain in domains.items():
-            if name not in DOMAIN_KEYS:
-                near = get_close_matches(name.upper(), DOMAIN_KEYS, n=1, cutoff=0.0)[0]
-                known = ", ".join(DOMAIN_KEYS)
-                raise ValueError(f"unknown domain {name!r}; did you mean {near}? ({known})")
-            if not chain:
-                raise ValueError(f"the chain of {name} is empty")
+            check_domain(name, chain)
         return domains
 
 
-class BudgetStatus(_Strict):
+class BudgetStatus(StrictConfig):
     """What `on_limit_exceeded` is told: which limit, how much of it is spent or reserved (USD)."""
 
     scope: str
@@ -215,7 +218,7 @@ class BudgetStatus(_Strict):
     user: str | None = None
 
 
-class BudgetConfig(_Strict):
+class BudgetConfig(StrictConfig):
     """Limits in USD; days and months are UTC's.
 
     What a call might cost at most is reserved before it is made and settled afterwards, so limits
@@ -236,7 +239,7 @@ class BudgetConfig(_Strict):
     store: Path | None = None
 
 
-class CascadeConfig(_Strict):
+class CascadeConfig(StrictConfig):
     """A whole cascade, as a configuration file holds it.
 
     models: cheapest first, the verifier last. May be empty where a DEFAULT chain stands in.
@@ -283,6 +286,31 @@ class CascadeConfig(_Strict):
         return self
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong: the key's path ("models[1].cost", '' for the whole) and what is said
+    of it, which never holds the value."""
+
+    path: str
+    message: str
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        if not self.path:
+            return self.message
+        return f"'{self.path}'{'' if self.unknown else ':'} {self.message}"
+
+
+def check_domain(name: str, chain: Sequence[object]) -> None:
+    """Raise ValueError unless `name` is one of DOMAIN_KEYS and `chain` has a model."""
+    if name not in DOMAIN_KEYS:
+        near = get_close_matches(name.upper(), DOMAIN_KEYS, n=1, cutoff=0.0)[0]
+        known = ", ".join(DOMAIN_KEYS)
+        raise ValueError(f"unknown domain {name!r}; did you mean {near}? ({known})")
+    if not chain:
+        raise ValueError(f"the chain of {name} is empty")
+
+
 def parse_config(kind: type[_Config], given: Any, *, where: str = "") -> _Config:
     """`given` (a mapping, or already a `kind`) as a `kind`; ConfigError naming every wrong key.
 
@@ -296,11 +324,10 @@ def parse_config(kind: type[_Config], given: Any, *, where: str = "") -> _Config
         raise _config_error(kind, exc, where=where) from None
 
 
-def _config_error(kind: type[BaseModel], exc: ValidationError, *, where: str) -> ConfigError:
+def find_faults(kind: type[BaseModel], exc: ValidationError, *, where: str = "") -> list[Fault]:
+    """What pydantic found wrong with a value of `kind` that is called `where`, in our words."""
     faults = exc.errors(include_input=False, include_url=False)
-    said = [_describe(kind, where, fault["loc"], fault["type"], fault["msg"]) for fault in faults]
-    first = _path(where, faults[0]["loc"])
-    return ConfigError("; ".join(said), param=first or None)
+    return [_fault(kind, where, fault["loc"], fault["type"], fault["msg"]) for fault in faults]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -309,23 +336,31 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _describe(
+def _config_error(kind: type[BaseModel], exc: ValidationError, *, where: str) -> ConfigError:
+    faults = find_faults(kind, exc, where=where)
+    return ConfigError("; ".join(map(str, faults)), param=faults[0].path or None)
+
+
+def _fault(
     kind: type[BaseModel], where: str, loc: tuple[int | str, ...], fault: str, message: str
-) -> str:
+) -> Fault:
     path = _path(where, loc)
     if fault == "extra_forbidden":
-        return f"'{path}' is not known{nearest(str(loc[-1]), _fields_at(kind, loc[:-1]))}"
+        hint = nearest(str(loc[-1]), _fields_at(kind, loc[:-1]))
+        return Fault(path=path, message=f"is not known{hint}", unknown=True)
     said = message.removeprefix("Value error, ")
-    return f"'{path}': {said[:1].lower()}{said[1:]}" if path else said
+    return Fault(path=path, message=f"{said[:1].lower()}{said[1:]}" if path else said)
 
 
-def _fields_at(kind: Any, loc: tuple[int | str, ...]) -> Iterable[str]:
-    """The field names of the model that `loc` leads to; indices and keys of mappings pass by."""
-    for step in loc:
-        if step in kind.model_fields:
-            kind = kind.model_fields[step].annotation
-            while inner := [one for one in get_args(kind) if one not in (NoneType, Ellipsis)]:
-                kind = inner[-1]
+def _fields_at(kind: Any, loc: Iterable[int | str]) -> Iterable[str]:
+    """The field names of the model that `loc` leads to, through lists and mappings of models."""
+    steps = iter(loc)
+    for step in steps:
+        kind = kind.model_fields[step].annotation
+        while inner := [one for one in get_args(kind) if one not in (NoneType, Ellipsis)]:
+            if get_origin(kind) in _CONTAINERS:
+                next(steps, None)  # an index, or the key of a mapping
+            kind = inner[-1]
     return tuple(kind.model_fields)
 
 

@@ -26,12 +26,19 @@ from typing import Any, Final
 
 import yaml
 
-from .config import CascadeConfig, nearest, parse_config
+from .config import CascadeConfig, Fault, nearest, parse_config
 from .errors import ConfigError
 from .migration import is_cascadeflow, migrate
 from .presets import PRESETS
 
-__all__ = ["CascadeConfig", "load_config", "parse_cascade"]
+__all__ = [
+    "CascadeConfig",
+    "References",
+    "apply_preset",
+    "load_config",
+    "parse_cascade",
+    "read_mapping",
+]
 
 _LOG = logging.getLogger("sluice")
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
@@ -48,7 +55,10 @@ def load_config(path: str | Path) -> CascadeConfig:
     """
     path = Path(path)
     try:
-        given = _resolve(_read(path), "")
+        references = References(os.environ)
+        given = references.resolve(read_mapping(path))
+        if faults := references.faults:
+            raise ConfigError("; ".join(map(str, faults)), param=faults[0].path)
         if is_cascadeflow(given, file_name=path.name):
             migrated = migrate(given)
             for note in migrated.notes:
@@ -71,11 +81,13 @@ def parse_cascade(mapping: Mapping[str, Any], *, where: str = "") -> CascadeConf
     if not isinstance(mapping, Mapping):
         found = type(mapping).__name__
         raise ConfigError(f"{where or 'a configuration'} must be a mapping, found {found}")
-    given = _with_preset(mapping, where)
+    given = apply_preset(mapping, where=where)
     return parse_config(CascadeConfig, _with_chains(given, where), where=where)
 
 
-def _with_preset(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+def apply_preset(given: Mapping[str, Any], *, where: str = "") -> Mapping[str, Any]:
+    """`given` with what the preset that it names says about keys that are not given; as it is
+    without one. Raises ConfigError naming the presets there are."""
     name = given.get("preset")
     if name is None:
         return given
@@ -123,8 +135,9 @@ def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """The mapping in a file, as it stands there."""
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """The mapping in a .yaml, .yml or .json file, as it stands there. Raises ConfigError with the
+    line, but without the file's name; RecursionError for what is nested without end."""
     parsers: Mapping[str, Callable[[str], Any]] = {
         ".json": _parse_json,
         ".yaml": _parse_yaml,
@@ -207,31 +220,46 @@ def _refuse_odd_keys(node: yaml.Node, seen: set[yaml.Node]) -> None:
             _refuse_odd_keys(value, seen)
 
 
-def _resolve(value: Any, path: str) -> Any:
-    """`value` with the references to the environment in its strings replaced."""
-    if isinstance(value, dict):
-        return {key: _resolve(one, _join(path, key)) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_resolve(one, f"{path}[{index}]") for index, one in enumerate(value)]
-    if isinstance(value, str):
-        return _REFERENCE.sub(lambda match: _lookup(match, path), value)
-    return value
+class References:
+    """Replaces the references to the environment in a configuration's strings.
 
+    `names` are the variables that were asked for, `faults` what was wrong with references: these
+    stay as they were written.
+    """
 
-def _lookup(match: re.Match[str], path: str) -> str:
-    if match[1] is None:
-        return "${"
-    reference = _NAME.fullmatch(match[1])
-    if reference is None:
-        raise ConfigError(
-            f"'{path}': after '${{' comes the name of an environment variable, "
-            "as in ${NAME} or ${NAME:-default}; write $${ for a plain '${'",
-            param=path,
-        )
-    name, default = reference.groups()
-    value = os.environ.get(name) or default
-    if value is None:
-        raise ConfigError(
-            f"'{path}': the environment variable {name} is missing or empty", param=path
-        )
-    return value
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.names: set[str] = set()
+        self.faults: list[Fault] = []
+
+    def resolve(self, value: Any, path: str = "") -> Any:
+        """`value`, found at `path`, with its references replaced."""
+        if isinstance(value, dict):
+            return {key: self.resolve(one, _join(path, key)) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(one, f"{path}[{index}]") for index, one in enumerate(value)]
+        if isinstance(value, str):
+            return _REFERENCE.sub(lambda match: self._look_up(match, path), value)
+        return value
+
+    def _look_up(self, match: re.Match[str], path: str) -> str:
+        if match[1] is None:
+            return "${"
+        reference = _NAME.fullmatch(match[1])
+        if reference is None:
+            self._refuse(
+                path,
+                "after '${' comes the name of an environment variable, as in ${NAME} or "
+                "${NAME:-default}; write $${ for a plain '${'",
+            )
+            return match[0]
+        name, default = reference.groups()
+        self.names.add(name)
+        value = self._environ.get(name) or default
+        if value is None:
+            self._refuse(path, f"the environment variable {name} is missing or empty")
+            return match[0]
+        return value
+
+    def _refuse(self, path: str, message: str) -> None:
+        self.faults.append(Fault(path=path, message=message))

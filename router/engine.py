@@ -118,6 +118,11 @@ class Engine:
         if abilities.resolve(model) is None:
             self._predictor.add_ability(abilities.prior(model, input_cost, output_cost))
 
+    def labels(self, model: str) -> int:
+        """How many labelled outcomes stand behind what is known of a model; 0: its name and prices
+        alone."""
+        return self._predictor.abilities.get(model).n_labels
+
     def route_many(
         self,
         queries: Sequence[Query],

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from .policy import Assessment
 from .types import Draft, Embedding, Prediction, Query, Verdict
 from .validation.agreement import SAME_MEANING
-from .validation.checks import Limits
+from .validation.checks import Limits, fails_hard
 from .validation.features import DraftEvidence, QueryEvidence, meaningful, query_evidence
 from .validation.recalibration import Recalibration
 from .validation.validator import Validator
@@ -111,7 +111,7 @@ class ArtifactJudge:
             p_verifier=p_verifier,
             p_drafts=judged.p_drafts,
             correction=correction,
-            vetoed=self._vetoed(drafts),
+            vetoed=self._vetoed(drafts, judged),
             doubted=frozenset(
                 index
                 for index, p_draft in enumerate(judged.p_drafts)
@@ -159,11 +159,16 @@ class ArtifactJudge:
             known[id(draft)] = evidence
         return tuple(known[id(draft)] for draft in drafts)
 
-    def _vetoed(self, drafts: Sequence[Draft]) -> frozenset[int]:
+    def _vetoed(self, drafts: Sequence[Draft], judged: Judgement) -> frozenset[int]:
         if not self._demands.hard:
             return frozenset()
-        explained = self._explained(drafts)
-        return frozenset(index for index, one in enumerate(explained) if not one.accept)
+        limits = self._demands.limits
+        pairs = zip(judged.evidence, drafts, strict=True)
+        return frozenset(
+            index
+            for index, (evidence, draft) in enumerate(pairs)
+            if fails_hard(evidence.rules, draft, limits)
+        )
 
     def _explained(self, drafts: Sequence[Draft]) -> tuple[Verdict, ...]:
         """The checks on the drafts last assessed, made once; `accept` is whether none failed that

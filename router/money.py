@@ -17,6 +17,7 @@ NANO_PER_USD: Final = 1_000_000_000
 
 # Wide enough for any finite float: those have at most 309 digits before the point.
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
+_QUICK_USD: Final = 1e6  # 15 digits of nano-dollars: no two such amounts are one float
 
 
 def to_nano(usd: float | Decimal) -> int:
@@ -24,6 +25,12 @@ def to_nano(usd: float | Decimal) -> int:
 
     A float counts as the decimal number it prints as: 0.1 is a tenth.
     """
+    if type(usd) is float and -_QUICK_USD < usd < _QUICK_USD:
+        # Amounts are mostly whole nano-dollars already. If n of them are this very float, it prints
+        # as n nano-dollars, since no shorter number can: the same as below, without decimals.
+        nano = round(usd * NANO_PER_USD)
+        if nano / NANO_PER_USD == usd:
+            return nano
     amount = usd if isinstance(usd, Decimal) else Decimal(repr(float(usd)))
     if not amount.is_finite():
         raise InputError(f"an amount of money must be a finite number, found {usd}")

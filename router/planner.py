@@ -101,16 +101,16 @@ def plan_chain(
     verifier = chain[-1]
     p_verifier = prediction.p_success[verifier]
     before = Assessment(p_first=prediction.p_success[chain[0]], p_verifier=p_verifier)
-    direct = Plan(
+    if next_step(before, thresholds, n_drafters=len(chain) - 1).kind == "draft":
+        found = _drafting(tuple(chain), [costs[name] for name in chain], profile, before)
+        if not (steady and found.expected_cost_usd >= costs[verifier]):
+            return found
+    return Plan(
         action="direct",
         models=(verifier,),
         expected_cost_usd=costs[verifier],
         expected_quality=p_verifier,
     )
-    if next_step(before, thresholds, n_drafters=len(chain) - 1).kind == "escalate":
-        return direct
-    found = _drafting(tuple(chain), [costs[name] for name in chain], profile, before)
-    return direct if steady and found.expected_cost_usd >= costs[verifier] else found
 
 
 def steadied(thresholds: Thresholds) -> Thresholds:

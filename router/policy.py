@@ -100,8 +100,11 @@ class Assessment:
         return self.p_verifier - self.p_drafts[draft] + self.correction
 
     def _best_but(self, excluded: frozenset[int]) -> int | None:
-        allowed = [index for index in range(len(self.p_drafts)) if index not in excluded]
-        return max(allowed, key=lambda index: (self.p_drafts[index], -index), default=None)
+        best = None
+        for index, p_draft in enumerate(self.p_drafts):
+            if index not in excluded and (best is None or p_draft > self.p_drafts[best]):
+                best = index
+        return best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,10 @@ class Step:
     draft: int | None = None
 
 
+_DRAFT: Final = Step(kind="draft")
+_ESCALATE: Final = Step(kind="escalate")
+
+
 def acceptable_gain(thresholds: Thresholds, *, made: int) -> float:
     """The gain of escalating up to which the best of `made` drafts is accepted."""
     return thresholds.accept_first if made == 1 else thresholds.accept_later
@@ -120,14 +127,14 @@ def acceptable_gain(thresholds: Thresholds, *, made: int) -> float:
 def next_step(assessment: Assessment, thresholds: Thresholds, *, n_drafters: int) -> Step:
     """The next action of a cascade with `n_drafters` drafters before its verifier."""
     made = len(assessment.p_drafts)
-    gain = assessment.gain
     if made == 0:
-        if n_drafters == 0 or gain > thresholds.direct:
-            return Step(kind="escalate")
-        return Step(kind="draft")
+        if n_drafters == 0 or assessment.gain > thresholds.direct:
+            return _ESCALATE
+        return _DRAFT
     best = assessment.best
+    gain = math.inf if best is None else assessment.gain_over(best)
     if best is not None and gain <= acceptable_gain(thresholds, made=made):
         return Step(kind="accept", draft=best)
     if made >= n_drafters or (made == 1 and gain > thresholds.escalate_first):
-        return Step(kind="escalate")
-    return Step(kind="draft")
+        return _ESCALATE
+    return _DRAFT

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .abilities import Abilities, Ability
-from .artifact import Artifact
+from .artifact import Artifact, bind_arrays
 from .domains import DOMAINS, GENERAL
 from .encoder import TokenIds, WordPieceEncoder, pad
 from .errors import ArtifactDamagedError, ArtifactForeignError
@@ -29,6 +29,7 @@ __all__ = ["Predictor"]
 
 _EMBEDDED: Final = ("embedding", "mean", "mean_d", "mass", "mass_d")
 _OUTPUTS: Final = ("domains", "p_success", "output_tokens")
+_GENERAL_AT: Final = DOMAINS.index(GENERAL)
 _MAX_BATCH: Final = 32  # queries in one run of the graph: bounds memory, not what may be asked
 _MAX_ROSTERS: Final = 256  # sets of models whose matrices are kept
 
@@ -42,6 +43,57 @@ class _Roster:
     names: tuple[str, ...]
     theta: Floats  # [n_models + 1, k + 1]
     verbosity: Floats  # [n_models + 1]
+
+
+class _OneQuery(threading.local):
+    """Both graphs, bound to arrays that each thread makes once, for one query at a time.
+
+    What the methods give are these very arrays: the next run of the thread overwrites them.
+    """
+
+    def __init__(self, embedder: Any, session: Any) -> None:
+        self._embedder, self._session = embedder, session
+        d = embedder.get_outputs()[0].shape[1]
+        embedded = _rows(_EMBEDDED, (d, d, d, 1, 1))
+        self._embed = bind_arrays(embedder, inputs={}, outputs=embedded)
+        self._embedding = embedded.pop("embedding")
+        self._inputs = {**embedded, **_rows(("shape",), (len(SHAPE_FEATURES),))}
+        self._shape = self._inputs["shape"]
+        self._known: dict[tuple[str, ...], tuple[_Roster, Any, list[Floats]]] = {}
+
+    def embed(self, ids: TokenIds) -> Floats:
+        """The embedding of one row of ids, float32 [1, d]."""
+        self._embed.bind_cpu_input("token_ids", ids)
+        self._embedder.run_with_iobinding(self._embed)
+        return self._embedding
+
+    def predict(self, ids: TokenIds, shape: Floats, roster: _Roster) -> list[Floats]:
+        """As `Predictor._run` for _OUTPUTS, of one row of ids and a shape [n_features]."""
+        found = self._known.get(roster.names)
+        if found is None or found[0] is not roster:  # its abilities may have changed
+            found = self._bind(roster)
+        _, binding, outputs = found
+        embedding = self.embed(ids)
+        self._shape[0] = shape
+        binding.bind_cpu_input("token_ids", ids)
+        self._session.run_with_iobinding(binding)
+        return [embedding, *outputs]
+
+    def _bind(self, roster: _Roster) -> tuple[_Roster, Any, list[Floats]]:
+        n = len(roster.verbosity)
+        outputs = _rows(_OUTPUTS, (len(DOMAINS), n, n))
+        inputs = {**self._inputs, "theta": roster.theta, "verbosity": roster.verbosity}
+        binding = bind_arrays(self._session, inputs=inputs, outputs=outputs)
+        if len(self._known) >= _MAX_ROSTERS:
+            self._known.clear()
+        found = self._known[roster.names] = roster, binding, list(outputs.values())
+        return found
+
+
+def _rows(names: Sequence[str], widths: Sequence[int]) -> dict[str, Floats]:
+    """An array of one row for each name."""
+    pairs = zip(names, widths, strict=True)
+    return {name: np.zeros((1, width), np.float32) for name, width in pairs}
 
 
 class Predictor:
@@ -62,6 +114,7 @@ class Predictor:
         self.abstain_below = float(about["abstain_below"])
         self._rosters: dict[tuple[str, ...], _Roster] = {}
         self._lock = threading.Lock()
+        self._one_query = _OneQuery(self._embedder, self._session)
         self._all = self._roster(self.abilities.names)
         self._one = self._roster(self.abilities.names[:1])
         self._replay_texts()
@@ -71,14 +124,17 @@ class Predictor:
         reading = read_query(query)
         ids, n_ids = self._encoder.encode_counted(reading)
         roster = self._all if models is None else self._roster(tuple(models))
-        outputs = self._run(_OUTPUTS, pad([ids]), reading.shape[None], roster)
+        outputs = self._one_query.predict(pad([ids]), reading.shape, roster)
         return self._prediction(outputs, 0, reading, n_ids, roster)
 
     def embed_texts(self, texts: Sequence[str]) -> list[Embedding | None]:
         """The embeddings of some drafts (float32 [d], unit norm), None for an empty text."""
         given = [index for index, text in enumerate(texts) if text]
         embeddings: list[Embedding | None] = [None] * len(texts)
-        if given:
+        if len(given) == 1:
+            ids = self._encoder.encode_text(texts[given[0]])
+            embeddings[given[0]] = self._one_query.embed(pad([ids]))[0].copy()
+        elif given:
             rows = [self._encoder.encode_text(texts[index]) for index in given]
             (found,) = self._embedder.run(("embedding",), {"token_ids": pad(rows)})
             for row, index in enumerate(given):
@@ -174,22 +230,22 @@ class Predictor:
         self, outputs: list[Any], row: int, reading: Reading, n_ids: int, roster: _Roster
     ) -> Prediction:
         embedding, domains, p_success, output_tokens = outputs
-        shares = dict(zip(DOMAINS, domains[row].tolist(), strict=True))
-        domain = max(shares, key=shares.__getitem__)
-        if shares[domain] < self.abstain_below:
-            domain = GENERAL
+        shares = domains[row].tolist()
+        best = shares.index(max(shares))
+        if shares[best] < self.abstain_below:
+            best = _GENERAL_AT
         *successes, p_typical = p_success[row].tolist()
         read = len(reading.user) + len(reading.system) + len(reading.earlier)
         return Prediction(
-            domain=domain,
-            domain_confidence=shares[domain],
-            domains=shares,
+            domain=DOMAINS[best],
+            domain_confidence=shares[best],
+            domains=dict(zip(DOMAINS, shares, strict=True)),
             p_success=dict(zip(roster.names, successes, strict=True)),
             p_typical=p_typical,
             output_tokens=dict(zip(roster.names, output_tokens[row, :-1].tolist(), strict=True)),
             # What was not read costs the provider's tokens all the same.
             input_tokens=n_ids * max(1.0, reading.total_chars / max(read, 1)),
-            embedding=embedding[row],
+            embedding=embedding[row].copy(),
             artifact=self.artifact.version,
         )
 

@@ -115,19 +115,26 @@ class Price:
 
     def cost_usd(self, usage: Usage) -> float:
         """What a call with this usage costs, in USD, to the nano-dollar."""
-        rates = next(rates for n, rates in reversed(self.tiers) if usage.prompt_tokens > n)
-        cached = min(usage.cached_tokens, usage.prompt_tokens)
-        written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
-        for_long = min(usage.long_cache_write_tokens, written)
+        prompt, cached = usage.prompt_tokens, usage.cached_tokens
+        written = usage.cache_write_tokens
+        for n, rates in reversed(self.tiers):  # noqa: B007 - the one that is reached counts
+            if prompt > n:
+                break
         per_input, per_cached, per_write, per_long_write, per_output = rates.per_token
-        atto = (
-            (usage.prompt_tokens - cached - written) * per_input
-            + cached * per_cached
-            + (written - for_long) * per_write
-            + for_long * per_long_write
-            + usage.completion_tokens * per_output
-        )
-        return to_usd((self._call_atto + atto + _ATTO_PER_NANO // 2) // _ATTO_PER_NANO)
+        atto = self._call_atto + usage.completion_tokens * per_output
+        if not cached and not written:  # this is asked several times in every run
+            atto += prompt * per_input
+        else:
+            cached = min(cached, prompt)
+            written = min(written, prompt - cached)
+            for_long = min(usage.long_cache_write_tokens, written)
+            atto += (
+                (prompt - cached - written) * per_input
+                + cached * per_cached
+                + (written - for_long) * per_write
+                + for_long * per_long_write
+            )
+        return to_usd((atto + _ATTO_PER_NANO // 2) // _ATTO_PER_NANO)
 
     @cached_property
     def _call_atto(self) -> int:
@@ -152,7 +159,7 @@ class PriceTag:
 
     def price(self, params: Mapping[str, Any], *, now: float) -> Price | None:
         """The price of a call with these parameters at `now` (Unix seconds); None: unknown."""
-        key = (int(now) // 3600, *(str(params.get(name, "")) for name in PRICED_PARAMS))
+        key = (int(now) // 3600, *[str(params.get(name, "")) for name in PRICED_PARAMS])
         if key not in self._known:
             self._known = {known: one for known, one in self._known.items() if known[0] == key[0]}
             at = datetime.fromtimestamp(now, UTC)

@@ -7,17 +7,23 @@ gain of escalating is: the shares accepted after one draft and later, and the re
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
 
-from .errors import ArtifactDamagedError, InputError
+from .errors import ArtifactDamagedError, ConfigError, InputError
 from .policy import Thresholds
 from .validation.recalibration import Recalibration
 
 __all__ = ["Expectation", "PolicyFile", "Profile"]
+
+
+_GAIN: Final = attrgetter("gain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ class Profile:
 
     def expect(self, gain: float) -> Expectation:
         """The expectation for a predicted gain."""
-        index = bisect_left([one.gain for one in self.expectations], gain)
+        index = bisect_left(self.expectations, gain, key=_GAIN)
         return self.expectations[min(index, len(self.expectations) - 1)]
 
 
@@ -72,8 +78,8 @@ class PolicyFile:
         if not 0.0 <= wanted <= 1.0:
             raise InputError(f"'target_quality' is {wanted}, expected 0..1", param="target_quality")
         profiles = self.single if n_drafters == 1 and self.single else self.profiles
-        reaching = [one for one in profiles if one.target >= wanted - 1e-9]
-        return reaching[0] if reaching else profiles[-1]
+        reaching = (one for one in profiles if one.target >= wanted - 1e-9)
+        return next(reaching, profiles[-1])
 
     def to_json(self) -> dict[str, Any]:
         """As stored; infinite thresholds become the strings "inf" and "-inf"."""
@@ -84,6 +90,16 @@ class PolicyFile:
                 for name, value in profile["thresholds"].items()
             }
         return stored
+
+    @classmethod
+    def read(cls, path: Path) -> PolicyFile:
+        """The policy in a file of `sluice calibrate`; raises ConfigError when it cannot be read,
+        else as `from_json`."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            raise ConfigError(f"{path} is not a policy file of 'sluice calibrate': {exc}") from exc
+        return cls.from_json(stored, where=str(path))
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], *, where: str) -> PolicyFile:

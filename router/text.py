@@ -104,6 +104,8 @@ class Reading:
 
 def clean(text: str) -> str:
     """`text` without lone surrogates, which no tokenizer accepts; the same object when clean."""
+    if text.isascii():
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -179,7 +181,7 @@ def shape(read: str, *, total_chars: int, turns: int = 1) -> Embedding:
             math.log1p(read.count(",")) / 4.0,
             min(len("".join(words)) / max(len(words), 1), 12.0) / 12.0,
             len(set(words)) / max(len(words), 1),
-            *[math.log1p(lower.count(phrase)) / 2.0 for phrase in _PHRASES],
+            *[math.log1p(n) / 2.0 if n else 0.0 for n in map(lower.count, _PHRASES)],
         ),
         dtype=np.float32,
     )

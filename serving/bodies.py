@@ -16,9 +16,9 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
+from .config import ServerConfig
 from .errors import ApiError, bad_request
 from .refusals import parse
-from .settings import Settings
 
 __all__ = ["MAX_DEPTH", "read_body", "read_json", "read_model"]
 
@@ -35,12 +35,12 @@ _ESCAPE = re.compile(
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-async def read_model(request: Request, model: type[_Model], limits: Settings) -> _Model:
+async def read_model(request: Request, model: type[_Model], limits: ServerConfig) -> _Model:
     """The request's body as `model`; raises ApiError (400, 408, 413, 415) on anything else."""
     return parse(model, await read_json(request, limits))
 
 
-async def read_json(request: Request, limits: Settings) -> dict[str, Any]:
+async def read_json(request: Request, limits: ServerConfig) -> dict[str, Any]:
     """The request's body, which has to be one JSON object."""
     _check_headers(request)
     try:

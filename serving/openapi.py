@@ -8,21 +8,25 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from router.records.key_form import KeyChanges, KeyForm
+
+from .gateway.openapi import add_chat_paths
 from .replies import ErrorReply
 from .wire import RouteRequest, ValidateRequest
 
 __all__ = ["BODY_ERRORS", "install_openapi", "json_body"]
 
 _REF = "#/components/schemas/{model}"
-_REQUESTS: tuple[type[BaseModel], ...] = (RouteRequest, ValidateRequest)
+_REQUESTS: tuple[type[BaseModel], ...] = (RouteRequest, ValidateRequest, KeyForm, KeyChanges)
 
 BODY_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "A bad request; `param` names the field."},
+    401: {"model": ErrorReply, "description": "No key, or one that does not open."},
     408: {"model": ErrorReply, "description": "The body did not arrive in time."},
     413: {"model": ErrorReply, "description": "The body is too large."},
     415: {"model": ErrorReply, "description": "The body is not declared as plain JSON."},
     500: {"model": ErrorReply, "description": "A fault of the service."},
-    503: {"model": ErrorReply, "description": "The artifact is not loaded yet."},
+    503: {"model": ErrorReply, "description": "Starting, going down, or the store is away."},
 }
 
 
@@ -44,6 +48,7 @@ def install_openapi(app: FastAPI) -> None:
             [(model, "validation") for model in _REQUESTS], ref_template=_REF
         )
         schemas.update(definitions["$defs"])
+        add_chat_paths(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

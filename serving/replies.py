@@ -99,6 +99,6 @@ class ErrorReply(_Reply):
 
 
 class NotReadyReply(ErrorReply):
-    status: Literal["starting", "failed"]
-    artifact: None
+    status: Literal["starting", "failed", "draining"]
+    artifact: str | None
     missing: list[str]

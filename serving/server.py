@@ -1,43 +1,65 @@
-"""The process around the application: the socket, the signals, the line that says it is ready."""
+"""The process around the application: a socket, its workers, the line that says it is ready."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
-import uvicorn
 
 from router.errors import SluiceError
 
-from .app import create_app, installed_version
-from .service import Service
-from .settings import Settings
+from .config import GatewayConfig, check_exposure
+from .operations.logs import configure_logging
+from .operations.shared_metrics import forget_worker, keep_metrics_private, share_metrics
+from .operations.supervisor import Supervisor
+from .operations.worker_process import Orders, WorkerProcess, leave_signals_to_parent
+
+if TYPE_CHECKING:  # all that is heavy is loaded by the process that serves
+    from .operations.draining_server import DrainingServer
 
 __all__ = ["listen", "ready_lines", "run"]
 
+_LOG = logging.getLogger("sluice.server")
+
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where a client on this machine reaches "anywhere"
 _BACKLOG = 2048
+_MAX_OPEN_FILES = 65_536
+# A client that neither reads nor answers is given up after this, whatever waits to be sent to it.
+_UNREACHABLE_S = 120
+_PROBE_AFTER_S = 60
+_STOP_MARGIN_S = 20  # beyond what requests may take: to record, and to close what is open
 
 
-def run(settings: Settings) -> NoReturn:
-    """Serve until interrupted, then leave with status 0.
+def run(load: Callable[[], GatewayConfig]) -> NoReturn:
+    """Serve what `load` says until interrupted, then leave with status 0; a second interrupt does
+    not wait and leaves with 128 and its number.
 
-    Raises SluiceError when the address cannot be listened on or the artifact cannot be used.
+    With several workers `load` is asked by each of them, so that those that replace others on
+    SIGHUP read the configuration anew; it has to be picklable then. Raises SluiceError when the
+    configuration is wrong, the address cannot be listened on or the service cannot be made ready.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    listener = listen(settings.host, settings.port)
-    service = Service(settings)
-    server = _Server(service, settings, listener)
-    server.run(sockets=[listener])
-    server.raise_failure()
-    sys.exit(0)
+    config = load()
+    _configure_logging(config)
+    check_exposure(config)
+    _raise_open_files()
+    with listen(config.server.host, config.server.port) as listener:
+        if config.server.workers == 1:
+            status = _serve(config, listener)
+        else:
+            status = _supervise(load, config, listener)
+    sys.exit(status)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,7 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         raise SluiceError(f"cannot listen on {host!r}: {exc.strerror or exc}") from exc
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _set_options(listener)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as exc:
@@ -64,8 +86,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _set_options(listener: socket.socket) -> None:
+    """Options that the connections inherit: a client whose machine is gone is noticed, and one
+    that reads nothing does not hold its connection for ever."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PROBE_AFTER_S)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREACHABLE_S * 1000)
+
+
 def ready_lines(listener: socket.socket, artifact: str) -> str:
     """What is said once requests are answered: where, with which artifact, and how to try it."""
+    from .app import installed_version
+
     host, port = listener.getsockname()[:2]
     host = _ANY.get(host, host)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -77,48 +112,129 @@ def ready_lines(listener: socket.socket, artifact: str) -> str:
     )
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, which also waits for the artifact: says when it is ready, stops when it is bad."""
+# -- one process ----------------------------------------------------------------------------------
 
-    def __init__(self, service: Service, settings: Settings, listener: socket.socket) -> None:
-        self._app = create_app(service)
-        self._service = service
-        self._listener = listener
-        self._settling: asyncio.Task[None] | None = None
-        super().__init__(
-            uvicorn.Config(
-                self._app,
-                access_log=False,
-                log_level="warning",
-                server_header=False,
-                ws="none",
-                lifespan="on",
-                timeout_graceful_shutdown=settings.shutdown_timeout_s,
-            )
-        )
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._settling = asyncio.create_task(self._settle())
+def _serve(config: GatewayConfig, listener: socket.socket) -> int:
+    """Serve in this process; returns the exit status."""
+    keep_metrics_private()
+    server = _assemble(config, listener, _announce)
+    server.run(sockets=[listener])
+    server.raise_failure()
+    return server.exit_status
 
-    async def _settle(self) -> None:
-        """Wait for the artifact, then tell how to reach the service, or end it."""
-        loading: asyncio.Task[None] | None = self._app.state.loading
+
+def _assemble(
+    config: GatewayConfig,
+    listener: socket.socket,
+    announce: Callable[[str], None],
+    orders: Orders | None = None,
+) -> DrainingServer:
+    """A server of a new service; `announce` is given the lines once it is ready."""
+    from .app import create_app
+    from .operations.draining_server import DrainingServer
+    from .operations.http_protocol import HttpLimits
+    from .service import Service
+
+    service = Service(config)
+    app = create_app(service)
+
+    async def settle() -> None:
+        loading: asyncio.Task[None] | None = app.state.loading
         if loading is not None:
             await asyncio.wait({loading})
-            if self._service.failure is not None or loading.exception() is not None:
-                self.should_exit = True
-        if not self.should_exit:
-            typer.echo(ready_lines(self._listener, self._service.engine.version))
-            sys.stdout.flush()
-
-    def raise_failure(self) -> None:
-        """Raise what kept the artifact from being loaded, if anything did."""
-        if self._service.failure is not None:
-            raise self._service.failure
-        loading: asyncio.Task[None] | None = self._app.state.loading
-        if loading is not None:
             loading.result()
+        if service.failure is not None:
+            raise service.failure
+        announce(ready_lines(listener, service.engine.version))
+        await service.metrics.keep_shared()
+
+    def drain() -> None:
+        app.state.draining = True
+
+    limits = HttpLimits(
+        max_header_bytes=config.server.max_header_bytes,
+        head_timeout_s=config.server.body_timeout_s,
+        on_refusal=service.metrics.count_refusal,
+    )
+    return DrainingServer(
+        app,
+        limits=limits,
+        drain_timeout_s=config.server.shutdown_timeout_s,
+        on_drain=drain,
+        after_start=settle,
+        orders=orders,
+    )
+
+
+def _announce(lines: str) -> None:
+    typer.echo(lines)
+    sys.stdout.flush()
+
+
+# -- several --------------------------------------------------------------------------------------
+
+
+def _supervise(
+    load: Callable[[], GatewayConfig], config: GatewayConfig, listener: socket.socket
+) -> int:
+    """Serve in several processes that share the socket; returns the exit status."""
+    stop_limit_s = config.server.shutdown_timeout_s + _STOP_MARGIN_S
+    with tempfile.TemporaryDirectory(prefix="sluice-metrics-") as folder:
+
+        def start() -> WorkerProcess:
+            arguments = (load, listener, folder)
+            return WorkerProcess(_work, arguments, stop_limit_s=stop_limit_s)
+
+        supervisor = Supervisor(
+            start,
+            config.server.workers,
+            announce=_announce,
+            on_stop=listener.close,
+            stop_limit_s=stop_limit_s,
+            on_exit=partial(forget_worker, folder),
+        )
+        return supervisor.run()
+
+
+def _work(
+    load: Callable[[], GatewayConfig], listener: socket.socket, folder: str, orders: Orders
+) -> None:
+    """What each of several processes does."""
+    leave_signals_to_parent()
+    share_metrics(folder)
+    try:
+        config = load()
+        _configure_logging(config)
+        server = _assemble(config, listener, orders.say_ready, orders)
+        server.run(sockets=[listener])
+        server.raise_failure()
+    except SluiceError as exc:
+        orders.say_failed(str(exc))
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - multiprocessing would print it, texts and all
+        _LOG.critical("a worker failed", exc_info=True)
+        sys.exit(1)
+
+
+# -- both -----------------------------------------------------------------------------------------
+
+
+def _configure_logging(config: GatewayConfig) -> None:
+    configure_logging(config.server.log_level, json=not sys.stderr.isatty())
+
+
+def _raise_open_files() -> None:
+    """Use as many open files as this process may have: two a request, and 1,024 is a usual limit
+    for programs that do not ask."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # not here, so there is no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -81,6 +81,12 @@ class ServerProcess:
         self._stop()
 
     @property
+    def pid(self) -> int:
+        """The process's id, which is its group's too."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """The end of what it has printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARS:]

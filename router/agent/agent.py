@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -108,7 +107,9 @@ class CascadeAgent:
         self._runner = Runner(
             decider=Decider(
                 engine=self._engine,
-                policy=_read_policy(policy) or self._engine.policy,
+                policy=PolicyFile.read(policy)
+                if isinstance(policy, Path)
+                else policy or self._engine.policy,
                 roster=roster,
                 quality=quality or (preset.quality if preset else QualityConfig()),
                 stream_policy=stream_policy or (preset.stream_policy if preset else "buffered"),
@@ -329,13 +330,3 @@ def _options(
         conversation=conversation_id,
         stream_policy=stream_policy,
     )
-
-
-def _read_policy(policy: PolicyFile | Path | None) -> PolicyFile | None:
-    if policy is None or isinstance(policy, PolicyFile):
-        return policy
-    try:
-        stored = json.loads(Path(policy).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"{policy} is not a policy file of 'sluice calibrate': {exc}") from exc
-    return PolicyFile.from_json(stored, where=str(policy))

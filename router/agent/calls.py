@@ -171,8 +171,9 @@ class _Meter:
     ) -> None:
         self._calls = calls
         self._member = member
-        self._sent = replace(request, params=member.params(request))
+        self._request = request
         self._purse = purse
+        self._bound: tuple[Endpoint, Price | None, float] | None = None  # the last one reckoned
 
     def check(self) -> None:
         """Raise ConfigError unless it can be said what a call may cost, where it has to be."""
@@ -207,6 +208,13 @@ class _Meter:
 
     def _upper_bound_usd(self, endpoint: Endpoint, price: Price | None) -> float:
         """The most that one call can cost; ConfigError when that cannot be said."""
+        known = self._bound
+        if known is None or known[0] is not endpoint or known[1] != price:
+            bound_usd = self._reckon_upper_bound_usd(endpoint, price)
+            known = self._bound = (endpoint, price, bound_usd)
+        return known[2]
+
+    def _reckon_upper_bound_usd(self, endpoint: Endpoint, price: Price | None) -> float:
         name = self._member.name
         if price is None:
             raise ConfigError(
@@ -215,6 +223,8 @@ class _Meter:
                 param="cost",
             )
         written = output_bound(self._sent, endpoint.max_output)
+        if written is None and price.output_cost == 0.0:
+            written = 0  # however much it is
         if written is None:
             raise ConfigError(
                 f"how much model {name!r} can write is not known, and a budget needs a bound; give "
@@ -222,6 +232,11 @@ class _Meter:
                 param="max_tokens",
             )
         return price.upper_bound_usd(self._read, written)
+
+    @cached_property
+    def _sent(self) -> ChatRequest:
+        """The request with the parameters that the model adds."""
+        return replace(self._request, params=self._member.params(self._request))
 
     @cached_property
     def _read(self) -> int:

@@ -8,9 +8,11 @@ Pure: time is an argument, in seconds of any clock that does not go back.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ["COOL_DOWN_S", "MAX_COOL_DOWN_S", "MAX_FAILURES", "CircuitBreaker"]
+__all__ = ["COOL_DOWN_S", "MAX_COOL_DOWN_S", "MAX_FAILURES", "CircuitBreaker", "CircuitState"]
+
+CircuitState = Literal["closed", "open", "half-open"]
 
 MAX_FAILURES: Final = 5
 COOL_DOWN_S: Final = 10.0
@@ -48,6 +50,12 @@ class CircuitBreaker:
     def wait_s(self, now: float) -> float:
         """Seconds until a probe may go out, 0 when a call may."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
+
+    def state(self, now: float) -> CircuitState:
+        """Where in the drawing above it is; half-open from when a probe may go out."""
+        if self._open_until is None:
+            return "closed"
+        return "open" if now < self._open_until else "half-open"
 
     def succeed(self) -> None:
         """The call was answered."""

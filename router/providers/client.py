@@ -15,7 +15,7 @@ from ..chat import Attempt, ChatRequest, Completion, Delta
 from ..config import ModelConfig
 from ..errors import InputError, UpstreamError
 from ..prices import Price
-from .circuit import CircuitBreaker
+from .circuit import CircuitBreaker, CircuitState
 from .completion import build_completion, hide_logprobs
 from .endpoint import Endpoint, resolve_endpoints
 from .exchange import Exchange, OnDelta
@@ -86,6 +86,11 @@ class ModelClient:
     def gives_logprobs(self) -> bool:
         """Whether the first endpoint returns log-probabilities, as far as is known by now."""
         return self._lanes[0].logprobs
+
+    def circuits(self, now: float) -> tuple[tuple[Endpoint, CircuitState], ...]:
+        """Each endpoint in the order in which they are asked, and whether it is left alone; `now`
+        is of the monotonic clock."""
+        return tuple((lane.endpoint, lane.breaker.state(now)) for lane in self._lanes)
 
     def dropped(self, request: ChatRequest) -> tuple[str, ...]:
         """The names of the request's fields that the first endpoint is not sent, as its format

@@ -66,6 +66,8 @@ def _without_logprobs(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _token_logprobs(found: Any) -> tuple[float, ...] | None:
     """The log-probability of each token written; None when any of them is missing or no number."""
+    if found is None:
+        return None
     tokens = found.get("content") if isinstance(found, Mapping) else None
     if not isinstance(tokens, list) or not tokens:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from yarl import URL
@@ -47,7 +48,7 @@ class Endpoint:
     params: Mapping[str, Any]
     secret: str | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """scheme://host:port, all that a message or a log may show of the address."""
         return f"{self.url.scheme}://{self.url.host_subcomponent}:{self.url.port}"
@@ -59,7 +60,7 @@ class Endpoint:
 
     def price(self, params: Mapping[str, Any]) -> Price | None:
         """What a call with these parameters costs here and now; None when that is not known."""
-        return self.tag.price({**self.params, **params}, now=time.time())
+        return self.tag.price({**self.params, **params} if self.params else params, now=time.time())
 
 
 def resolve_endpoints(

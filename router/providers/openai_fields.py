@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from .usage import read_usage
+from .usage import read_counts
 
 __all__ = [
     "OWN",
@@ -51,6 +51,11 @@ _COUNTS: Final = frozenset(
 )
 
 
+# What is set aside when it is of another shape; as a rule there is none of it.
+_OF_HEAD: Final = frozenset({"service_tier", "system_fingerprint", "metadata"})
+_OF_MESSAGE: Final = frozenset({"refusal", "annotations", "function_call", "audio"})
+
+
 def mend_head(body: dict[str, Any], kind: str) -> None:
     """What every completion and chunk has to say of itself."""
     body["object"] = kind
@@ -60,6 +65,8 @@ def mend_head(body: dict[str, Any], kind: str) -> None:
     created = body.get("created")
     if not isinstance(created, int):
         body["created"] = int(created) if isinstance(created, float) else 0
+    if _OF_HEAD.isdisjoint(body):
+        return
     _set_aside(body, "service_tier", _is_service_tier)
     _set_aside(body, "system_fingerprint", _is_text)
     _set_aside(body, "metadata", _is_labels)
@@ -70,12 +77,12 @@ def mend_usage(body: dict[str, Any]) -> None:
     found = body.get("usage")
     if found is None:
         return
-    usage = read_usage(found)
-    if usage is None:
+    counts = read_counts(found)
+    if counts is None:
         del body["usage"]
         return
     if not isinstance(found.get("total_tokens"), int):
-        found["total_tokens"] = usage.prompt_tokens + usage.completion_tokens
+        found["total_tokens"] = sum(counts)
     for name in ("prompt_tokens_details", "completion_tokens_details"):
         details = found.get(name)
         if not isinstance(details, dict):
@@ -98,6 +105,8 @@ def mend_message(message: dict[str, Any]) -> None:
     """A whole message, but for its tool calls. Content in parts (Mistral's, when it thinks)
     becomes their text."""
     mend_delta(message)
+    if _OF_MESSAGE.isdisjoint(message):
+        return
     _set_aside(message, "function_call", _is_function)
     _set_aside(message, "audio", _is_audio)
 
@@ -112,6 +121,8 @@ def mend_delta(delta: dict[str, Any]) -> None:
         delta["role"] = "assistant"
     else:
         delta.pop("role", None)
+    if _OF_MESSAGE.isdisjoint(delta):
+        return
     _set_aside(delta, "refusal", _is_text)
     _set_aside(delta, "annotations", _is_citations)
     _set_aside(delta, "function_call", _is_piece_of_function)

@@ -57,7 +57,7 @@ def _read_choice(choice: Any, index: int) -> None:
     if not isinstance(message, dict):
         raise WireError(f"'{where}.message' is {_kind(message)}, not an object")
     content = message.setdefault("content", None)
-    if not isinstance(content, str | list | None):
+    if content is not None and not isinstance(content, (str, list)):
         raise WireError(f"'{where}.message.content' is {_kind(content)}, not text")
     mend_message(message)
     message["role"] = "assistant"
@@ -66,7 +66,7 @@ def _read_choice(choice: Any, index: int) -> None:
         _read_calls(calls, f"{where}.message.tool_calls")
     else:
         message.pop("tool_calls", None)
-    if isinstance(choice.get("error"), Mapping):
+    if choice.get("error") is not None and isinstance(choice["error"], Mapping):
         raise_error(choice)
     mend_choice(choice, index)
     choice["finish_reason"] = choice["finish_reason"] or ("tool_calls" if calls else "stop")

@@ -73,6 +73,8 @@ class OpenAIWire:
 
     def dropped(self, request: ChatRequest) -> tuple[str, ...]:
         """The names of what only Anthropic takes, and `body` leaves out."""
+        if _is_of_openai(request):
+            return ()
         _, dropped = self._translate(request)
         return dropped
 
@@ -90,12 +92,16 @@ class OpenAIWire:
 
     def _translate(self, request: ChatRequest) -> tuple[dict[str, Any], tuple[str, ...]]:
         """(messages and parameters, the names of what is not among them)."""
-        if request.dialect == "openai" and not any(map(_is_of_anthropic, request.messages)):
+        if _is_of_openai(request):
             return {"messages": list(request.messages), **request.params}, ()
         from .translate.openai_body import to_openai_body  # only who has use for it pays for it
 
         translated = to_openai_body(request, limit=self._limit)
         return translated.body, translated.dropped
+
+
+def _is_of_openai(request: ChatRequest) -> bool:
+    return request.dialect == "openai" and not any(map(_is_of_anthropic, request.messages))
 
 
 def _is_of_anthropic(message: Mapping[str, Any]) -> bool:

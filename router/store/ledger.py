@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..budget import Limit, Scope, resets_in_s
 from ..errors import BudgetExceededError, StoreError
 from ..money import to_usd
 
 __all__ = ["Balance", "Ledger", "LedgerBusyError", "Reservation", "find_refusal"]
+
+_LIMIT_NAMES: Final[Mapping[Scope, str]] = {
+    "daily": "daily limit",
+    "monthly": "monthly limit",
+    "key_daily": "key's daily limit",
+    "key_monthly": "key's monthly limit",
+    "user_daily": "user's daily limit",
+    "user_monthly": "user's monthly limit",
+}
 
 
 class LedgerBusyError(StoreError):
@@ -106,11 +115,12 @@ def find_refusal(
     if not over:
         return None
     limit = max(over, key=lambda limit: resets_in_s(limit.scope, now))
+    name = _LIMIT_NAMES[limit.scope]
     limit_usd, taken_usd = to_usd(limit.limit_nano), to_usd(taken_nano[limit])
     resets_s = resets_in_s(limit.scope, now)
     return BudgetExceededError(
         f"the call might cost up to {to_usd(amount_nano):.6f} USD, and {taken_usd:.6f} of the "
-        f"{limit.scope} limit of {limit_usd:.6f} USD are spent or reserved; a new window begins in "
+        f"{name} of {limit_usd:.6f} USD are spent or reserved; a new window begins in "
         f"{resets_s:.0f} s. Ask for fewer tokens (max_tokens), or raise the limit",
         scope=limit.scope,
         limit_usd=limit_usd,

@@ -52,6 +52,8 @@ _LETTER_ANYWHERE = re.compile(r"\(([A-P])\)|(?:option|choice|answer)\s+\(?([A-P]
 _NUMBER = re.compile(
     r"(?=[-$\s\d.eE])-?\$?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?(?<=\d)"
 )
+# Backwards from the last digit of a text, over all that can be part of one number with it.
+_LAST_RUN_REVERSED = re.compile(r"\d[-+$\s\d.,eE]*")
 _EQUALS_TAIL = re.compile(r".*=\s*", re.S)
 _PUNCTUATION = str.maketrans("", "", string.punctuation.replace("-", ""))
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -292,7 +294,11 @@ def parse_number(text: str) -> str | None:
 
 
 def _last_number(text: str) -> str | None:
-    found = [m[0] for m in _NUMBER.finditer(text[-300:]) if m[0]]
+    # Numbers lie within runs of such characters, so that only the last run has to be read.
+    run = _LAST_RUN_REVERSED.search(text[-300:][::-1])
+    if run is None:
+        return None
+    found = [number for number in _NUMBER.findall(run[0][::-1]) if number]
     return _number_form(found[-1]) if found else None
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Limits",
     "RuleEvidence",
     "check_draft",
+    "fails_hard",
     "inspect_draft",
     "most_credible",
     "render_checks",
@@ -48,6 +49,9 @@ HARD_CHECKS = frozenset(
 # Of recorded drafts with a wrong equation 13 to 25% were right; refusals hardly occur among them.
 _CREDIBLE_WITH_WRONG_SUMS = 0.25
 _CREDIBLE_REFUSAL = 0.1
+# Most drafts pass most checks; nothing is to be said of those beyond their names.
+_CLEAN = {name: Check(name=name, passed=True, value=0.0) for name in CHECK_NAMES}
+_NO_HEDGING = Check(name="hedging", passed=None, value=0.0)
 _LOOPING = 0.5  # share of repeated text above which a draft counts as a degenerate loop
 
 
@@ -87,6 +91,20 @@ def most_credible(evidence: RuleEvidence, draft: Draft, *, agreed: bool) -> floa
     return 1.0
 
 
+def fails_hard(evidence: RuleEvidence, draft: Draft, limits: Limits) -> bool:
+    """Whether one of HARD_CHECKS fails, or a check made outside the text: what `render_checks` and
+    `draft.checks` say, without a word rendered."""
+    empty = evidence.n_words == 0
+    if empty and not draft.tool_calls:
+        return True
+    most = math.inf if limits.max_chars is None else limits.max_chars
+    if not (empty or limits.min_chars <= evidence.n_chars <= most):
+        return True
+    if evidence.content_filtered or evidence.json_ok == 0.0 or evidence.tool_ok == 0.0:
+        return True
+    return any(check.passed is False for check in draft.checks)
+
+
 def render_checks(
     evidence: RuleEvidence, query: Query, draft: Draft, limits: Limits
 ) -> tuple[Check, ...]:
@@ -122,15 +140,12 @@ def _wording(evidence: RuleEvidence) -> list[Check]:
     refusal = evidence.refusal
     detail = f"opens with: {notes['refusal']}" if "refusal" in notes else ""
     checks = [_test("refusal", not refusal, refusal, detail)]
-    unsure = bool(evidence.dont_know)
-    checks.append(
-        Check(
-            name="hedging",
-            passed=False if unsure else None,
-            value=evidence.hedge_per_100_words,
-            detail=f"says: {notes['hedging']}" if unsure else "",
-        )
-    )
+    unsure, hedges = bool(evidence.dont_know), evidence.hedge_per_100_words
+    if unsure:
+        detail = f"says: {notes['hedging']}"
+        checks.append(Check(name="hedging", passed=False, value=hedges, detail=detail))
+    else:
+        checks.append(Check(name="hedging", passed=None, value=hedges) if hedges else _NO_HEDGING)
     share = evidence.repetition
     detail = f"{share:.0%} of the text says again what it said" if share >= _LOOPING else ""
     checks.append(_test("repetition", share < _LOOPING, share, detail))
@@ -164,4 +179,6 @@ def _content(evidence: RuleEvidence) -> list[Check]:
 
 
 def _test(name: str, passed: bool, value: float, detail: str) -> Check:
+    if passed and not value and not detail:
+        return _CLEAN[name]
     return Check(name=name, passed=passed, value=value, detail=detail)

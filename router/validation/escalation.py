@@ -15,7 +15,7 @@ import numpy as np
 
 from ..types import Embedding
 from .agreement import Agreement
-from .features import DraftEvidence, QueryEvidence, logit
+from .features import DraftEvidence, QueryEvidence, feature_getter, logit
 
 __all__ = ["ESCALATION_FEATURES", "TARGETS", "escalation_features"]
 
@@ -48,6 +48,10 @@ ESCALATION_FEATURES: Final = (
     *_OF_BOTH,
     *(f"peer_{name}" for name in _OF_BOTH),
 )
+_NO_PEER: Final = (math.nan,) * len(_OF_BOTH)
+_PREDICTED: Final = feature_getter("p_success_logit", "p_typical_logit")
+_ANSWER: Final = feature_getter(*(f"kind_{kind}" for kind in _KINDS), "n_options")
+_BOTH: Final = feature_getter(*_OF_BOTH)
 TARGETS: Final = ("verifier", "rescue", "harm")
 """What the graph gives log-odds of: the verifier is right; it alone is; the draft alone is."""
 
@@ -69,19 +73,17 @@ def escalation_features(
     peer = None if second is None else evidence[second]
     vector = (
         logit(p_verifier),
-        draft.value("p_success_logit"),
-        draft.value("p_typical_logit"),
+        *_PREDICTED(draft.values),
         single_logits[first],
         math.nan if second is None else single_logits[second],
         math.nan if second is None else pair_logits[first],
         math.nan if second is None else pair_logits[second],
         math.nan if agreement is None else float(agreement.same),
-        *(draft.value(f"kind_{kind}") for kind in _KINDS),
-        draft.value("n_options"),
+        *_ANSWER(draft.values),
         asked.log_chars,
         math.nan if peer is None else peer.value("p_success_logit"),
         math.nan if agreement is None else agreement.meaning,
-        *(draft.value(name) for name in _OF_BOTH),
-        *(math.nan if peer is None else peer.value(name) for name in _OF_BOTH),
+        *_BOTH(draft.values),
+        *(_NO_PEER if peer is None else _BOTH(peer.values)),
     )
     return np.array(vector, dtype=np.float32), first, second

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
     "QueryEvidence",
     "compare_drafts",
     "draft_evidence",
+    "feature_getter",
     "logit",
     "logprob_statistic",
     "meaningful",
@@ -51,6 +53,8 @@ _MAX_DIGITS: Final = 300  # of one number; with more it may not fit a float
 # the hard outcomes are checks of their own.
 _LEFT_OUT: Final = frozenset({"n_chars", "json_ok", "tool_ok", "other_script", "content_filtered"})
 _RULES: Final = tuple(name for name in RULE_FEATURES if name not in _LEFT_OUT)
+_RULE_VALUES: Final = attrgetter(*_RULES)
+_KIND_VALUES: Final = {kind: tuple(float(kind == one) for one in _KINDS) for kind in _KINDS}
 
 _OWN: Final = (
     *(f"kind_{kind}" for kind in _KINDS),
@@ -125,9 +129,10 @@ class QueryEvidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DraftEvidence:
-    """What is read of one draft. `single` is float32 [len(SINGLE_FEATURES)], prediction included;
-    `embedding` float [d] of unit norm, None for a draft too short to mean anything by itself;
-    `logprob` is the log-probability statistic of `logprob_statistic`, NaN when not given;
+    """What is read of one draft. `single` is float32 [len(SINGLE_FEATURES)], prediction included,
+    `values` the same as plain numbers, which are quicker to take out one by one; `embedding` float
+    [d] of unit norm, None for a draft too short to mean anything by itself; `logprob` is the
+    log-probability statistic of `logprob_statistic`, NaN when not given;
     `calls` says that the draft calls tools: its answer is what it calls."""
 
     rules: RuleEvidence
@@ -135,6 +140,7 @@ class DraftEvidence:
     numbers: frozenset[float]
     words: frozenset[str]
     single: Embedding
+    values: Sequence[float]
     embedding: Embedding | None
     logprob: float
     calls: bool = False
@@ -145,10 +151,15 @@ class DraftEvidence:
 
     def value(self, name: str) -> float:
         """One single-draft feature by name."""
-        return float(self.single[_INDEX[name]])
+        return self.values[_INDEX[name]]
 
 
 _INDEX: Final = {name: index for index, name in enumerate(SINGLE_FEATURES)}
+
+
+def feature_getter(*names: str) -> Callable[[Sequence[float]], tuple[float, ...]]:
+    """What takes several single-draft features, in this order, out of `DraftEvidence.values`."""
+    return itemgetter(*(_INDEX[name] for name in names))
 
 
 def query_evidence(query: Query) -> QueryEvidence:
@@ -204,7 +215,7 @@ def draft_evidence(
     words = reasoning[:1200].lower().split()
     distinct = frozenset(words)
     own = (
-        *(float(read.answer.kind == kind) for kind in _KINDS),
+        *_KIND_VALUES[read.answer.kind],
         float(read.marked),
         math.log1p(len(read.answer.raw)),
         *_number_features(read.answer, reasoning, numbers),
@@ -219,15 +230,17 @@ def draft_evidence(
         float(draft.text.rstrip()[-1:] in '.}`")!*]$'),
         len(distinct) / len(words) if words else math.nan,
     )
-    kept = tuple(getattr(rules, name) for name in _RULES)
     predicted = (logit(p_success), logit(p_typical))
     learned = (*phrases.judge(reasoning), _cosine(query_embedding, embedding))
+    kept = _RULE_VALUES(rules)
+    single = np.array((*kept, *own, *predicted, *learned), dtype=np.float32)
     return DraftEvidence(
         rules=rules,
         read=read,
         numbers=numbers,
         words=distinct,
-        single=np.array((*kept, *own, *predicted, *learned), dtype=np.float32),
+        single=single,
+        values=single.tolist(),
         embedding=embedding,
         logprob=logprob_statistic(draft.logprobs),
         calls=calls is not None,
@@ -300,7 +313,7 @@ def logprob_statistic(logprobs: Sequence[float] | None) -> float:
 
 def _cosine(one: Embedding | None, two: Embedding | None) -> float:
     """Of two vectors of unit norm; NaN where one is missing."""
-    return math.nan if one is None or two is None else float(one @ two)
+    return math.nan if one is None or two is None else float(one.dot(two))
 
 
 def _as_plain(draft: Draft, read: ReadDraft, reasoning: str) -> Draft:

@@ -55,9 +55,9 @@ class PhraseWeights:
         phrases = phrases_of(text)
         if not phrases:
             return 0.0, 0.0
-        known = phrases & self._weights.keys()
+        known = [weight for weight in map(self._weights.get, phrases) if weight is not None]
         # Summed exactly, since a set has no order and the same text must give the same number.
-        total = math.fsum(map(self._weights.__getitem__, known))
+        total = math.fsum(known)
         return total / math.sqrt(len(phrases)), len(known) / len(phrases)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -77,6 +77,8 @@ class PhraseWeights:
         try:
             text = stored["phrases"].astype(np.uint8).tobytes().decode()
             values = (stored["weights"].astype(np.float64) * float(stored["scale"])).tolist()
+            shared: dict[float, float] = {}  # one object for each of the 255, which caches can hold
+            values = [shared.setdefault(value, value) for value in values]
             phrases = text.split("\n") if text else []
             return cls(dict(zip(phrases, values, strict=True)))
         except (KeyError, TypeError, ValueError) as exc:

@@ -95,7 +95,11 @@ class Recalibration:
     def weigh(self, head: str, inputs: tuple[float, ...]) -> float:
         """w . x of one head."""
         weights: tuple[float, ...] = getattr(self, head)
-        return sum(w * x for w, x in zip(weights, inputs, strict=True))
+        return sum([w * x for w, x in zip(weights, inputs, strict=True)])
+
+    def corrects(self, head: str) -> bool:
+        """Whether a correction was fitted: without one its w . x is 0, whatever x is."""
+        return any(getattr(self, head))
 
 
 UNCHANGED: Final = Recalibration(

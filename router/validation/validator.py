@@ -9,17 +9,18 @@ models and may be shared between threads.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from ..artifact import Artifact
+from ..artifact import Artifact, bind_arrays
 from ..errors import ArtifactForeignError
 from ..types import Draft, Embedding, Prediction, Query, Verdict
 from .agreement import SAME_MEANING
 from .checks import Limits, most_credible
-from .escalation import ESCALATION_FEATURES, escalation_features
+from .escalation import ESCALATION_FEATURES, TARGETS, escalation_features
 from .features import (
     PAIR_FEATURES,
     SINGLE_FEATURES,
@@ -55,6 +56,25 @@ _COLUMNS: Final = {
 _P_TRIED: Final = 0.95  # of a draft that did, when run, what the query says it should
 
 
+class _OneRow(threading.local):
+    """A graph bound to arrays that each thread makes once, for one vector of features at a time."""
+
+    def __init__(self, session: Any, *, n_features: int, n_targets: int) -> None:
+        self._session = session
+        self._features = np.zeros((1, n_features), np.float32)
+        self._logits = np.zeros((1, n_targets), np.float32)
+        (output,) = session.get_outputs()
+        inputs, outputs = {"features": self._features}, {output.name: self._logits}
+        self._binding = bind_arrays(session, inputs=inputs, outputs=outputs)
+
+    def run(self, features: Embedding) -> list[float]:
+        """Logits, one for each target, for float32 [n_features]."""
+        self._features[0] = features
+        self._session.run_with_iobinding(self._binding)
+        found: list[float] = self._logits[0].tolist()
+        return found
+
+
 class Validator:
     """Judges drafts with one artifact's graphs.
 
@@ -76,7 +96,12 @@ class Validator:
         )
         self._single = artifact.session("validator_single")
         self._pair = artifact.session("validator_pair")
-        self._escalation = artifact.session("validator_escalation")
+        self._one = _OneRow(self._single, n_features=len(SINGLE_FEATURES), n_targets=1)
+        self._escalation = _OneRow(
+            artifact.session("validator_escalation"),
+            n_features=len(ESCALATION_FEATURES),
+            n_targets=len(TARGETS),
+        )
         self._phrases = PhraseWeights.from_arrays(
             artifact.read_arrays("validator_phrases.npz"),
             where=f"validator_phrases.npz of artifact {artifact.version}",
@@ -157,9 +182,11 @@ class Validator:
         """`judge`, when the drafts have been read already. `same_meaning` is the cosine from which
         two drafts of prose count as saying the same."""
         weights = recalibration or self.recalibration
-        alone = len(evidence) == 1
-        rows = evidence[0].single[None] if alone else np.stack([one.single for one in evidence])
-        raw = [row[0] for row in _run(self._single, rows)]
+        if len(evidence) == 1:
+            raw = self._one.run(evidence[0].single)
+        else:
+            rows = np.stack([one.single for one in evidence])
+            raw = [row[0] for row in _run(self._single, rows)]
         for index, one in enumerate(evidence):
             if one.calls:  # nothing is learned of calls beyond the model that makes them
                 raw[index] = one.value("p_success_logit")
@@ -201,7 +228,7 @@ class Validator:
             judged.pair_logits,
             p_verifier=prediction.p_success[verifier],
         )
-        logit, rescue, harm = _run(self._escalation, features[None])[0]
+        logit, rescue, harm = self._escalation.run(features)
         if math.isnan(judged.evidence[first].logprob):
             p_draft = max(judged.p_drafts)
             mean = 0.5 * (sigmoid(logit) + p_draft + sigmoid(rescue) - sigmoid(harm))
@@ -215,6 +242,8 @@ class Validator:
         )
         p_verifier = weights.apply("verifier", inputs)
         head = "gain_first" if second is None else "gain_later"
+        if not weights.corrects(head):
+            return p_verifier, 0.0
         return p_verifier, weights.weigh(head, _correction_inputs(judged, features, logit))
 
     def _judge_peers(

@@ -59,10 +59,8 @@ def explain(
         checks.append(Check(name="relevance", passed=None, value=relevance, detail=detail))
     if agreement is not None:
         checks.append(_agreement_check(agreement))
-    failed = any(
-        check.passed is False and (check.name in HARD_CHECKS or check in draft.checks)
-        for check in checks
-    )
+    faults = [check for check in checks if check.passed is False]
+    failed = any(check.name in HARD_CHECKS or check in draft.checks for check in faults)
     return Verdict(
         accept=not failed and p >= threshold,
         p_acceptable=0.0 if failed else p,

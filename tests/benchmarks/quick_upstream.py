@@ -34,7 +34,8 @@ def _event(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
-MESSAGE = {"role": "assistant", "content": "Paris is the capital of France."}
+SAID = sys.argv[1] if __name__ == "__main__" and sys.argv[1:] else "Paris is the capital of France."
+MESSAGE = {"role": "assistant", "content": SAID}
 WHOLE = json.dumps(
     {
         **HEAD,
@@ -56,10 +57,10 @@ STREAMED = (
 
 
 @contextmanager
-def serve_quickly() -> Iterator[str]:
-    """The `api_base` of a server that runs as long as this does."""
+def serve_quickly(*says: str) -> Iterator[str]:
+    """The `api_base` of a server that runs as long as this does, and `says` something else."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.quick_upstream"],
+        [sys.executable, "-m", "tests.benchmarks.quick_upstream", *says],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -152,6 +152,15 @@ def test_a_missing_variable_is_named_with_its_place(
     )
 
 
+def test_all_references_at_fault_are_said_at_once(write: Write) -> None:
+    path = write("models: [{name: '${SLUICE_TEST_UNSET}', model: 'x${1}'}]")
+    parts = fault(path).split("; ")
+    assert parts[0] == (
+        "'models[0].name': the environment variable SLUICE_TEST_UNSET is missing or empty"
+    )
+    assert parts[1].startswith("'models[0].model': after '${' comes the name")
+
+
 @pytest.mark.parametrize("reference", ["${}", "${1X}", "${A B}", "${A-b}", "${a:=b}"])
 def test_a_malformed_reference_is_refused(write: Write, reference: str) -> None:
     path = write(f"models: [{{name: '{reference}'}}]")

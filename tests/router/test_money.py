@@ -41,6 +41,15 @@ def test_an_amount_survives_being_a_float(nano: int) -> None:
     assert to_nano(to_usd(nano)) == nano
 
 
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-10.0, 10.0)
+    | st.integers(-(10**16), 10**16).map(lambda tenths: tenths / (10 * NANO_PER_USD))
+)
+def test_a_float_counts_as_it_prints(usd: float) -> None:
+    assert to_nano(usd) == to_nano(Decimal(repr(usd)))
+
+
 @given(st.lists(st.decimals("0", "1000", places=2), max_size=200))
 def test_sums_are_exact_to_the_cent(amounts: list[Decimal]) -> None:
     assert to_usd(sum(to_nano(float(amount)) for amount in amounts)) == float(sum(amounts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,29 @@ def test_an_added_ability_is_used_at_once(predictor: Predictor) -> None:
     before = predictor.predict(query, ["acme-7b"]).p_success["acme-7b"]
     predictor.add_ability(always)
     assert predictor.predict(query, ["acme-7b"]).p_success["acme-7b"] > before
+
+
+def test_a_prediction_stays_when_the_next_is_made(predictor: Predictor) -> None:
+    """The graphs write into the same arrays every time."""
+    texts = ["why is the capital", "write a python function", "train 7"]
+    queries = [ask(text) for text in texts]
+    kept = [predictor.predict(query, MODELS[:2]) for query in queries]
+    embedded = [predictor.embed_texts([text])[0] for text in texts]
+    predictor.predict(queries[0], MODELS)
+    for one, draft, text, query in zip(kept, embedded, texts, queries, strict=True):
+        assert one == predictor.predict(query, MODELS[:2])
+        assert np.array_equal(one.embedding, predictor.embed([text])[0])
+        assert np.array_equal(draft, one.embedding)
+
+
+def test_threads_do_not_see_each_others_predictions(predictor: Predictor) -> None:
+    queries = [ask(f"train {index} " * (1 + index % 7)) for index in range(40)]
+    alone = [predictor.predict(query) for query in queries]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: [predictor.predict(query) for query in queries], range(8)):
+            assert found == alone
+            for one, other in zip(found, alone, strict=True):
+                assert np.array_equal(one.embedding, other.embedding)
 
 
 def test_below_the_threshold_the_domain_is_general(predictor: Predictor, monkeypatch) -> None:

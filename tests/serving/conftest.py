@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from router.engine import Engine
 from serving.app import create_app
-from serving.server import listen
+from serving.config import GatewayConfig, ServerConfig, StoreConfig
 from serving.service import Service
-from serving.settings import Settings
+from tests.serving.live_service import LiveService
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +23,19 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def app(engine: Engine) -> FastAPI:
-    """A fresh application, so that metrics start at zero."""
-    return create_app(Service(Settings(), engine=engine))
+def store(tmp_path: Path) -> StoreConfig:
+    """A store of the test's own."""
+    return StoreConfig(url=f"sqlite:///{tmp_path / 'sluice.db'}")
+
+
+@pytest.fixture
+def app(engine: Engine, store: StoreConfig) -> Iterator[FastAPI]:
+    """A fresh application without any model, so that metrics start at zero."""
+    service = Service(GatewayConfig(store=store), engine=engine, environ={})
+    service.load()
+    assert service.failure is None
+    yield create_app(service)
+    service.database.close()
 
 
 @pytest.fixture
@@ -38,27 +46,15 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="session")
-def address(engine: Engine) -> Iterator[tuple[str, int]]:
+def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """Host and port of a real server on loopback, with small limits on body, batch and time."""
-    settings = Settings(max_body_bytes=200_000, max_batch=16, body_timeout_s=1)
-    config = uvicorn.Config(
-        create_app(Service(settings, engine=engine)), log_level="warning", ws="none"
+    folder = tmp_path_factory.mktemp("service")
+    config = GatewayConfig(
+        server=ServerConfig(max_body_bytes=200_000, max_batch=16, body_timeout_s=1),
+        store=StoreConfig(url=f"sqlite:///{folder / 'sluice.db'}"),
     )
-    server = uvicorn.Server(config)
-    listener = listen("127.0.0.1", 0)
-    host, port = listener.getsockname()[:2]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 20
-        while not server.started:
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.01)
-        yield host, port
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive()
+    with LiveService(config, engine) as live:
+        yield live.address
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.settings import Settings
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 # Each request, with the answer that stands under it, if one does.
@@ -46,15 +44,3 @@ async def test_an_example_works(
     assert response.status_code == 200, response.text
     if expected is not None:
         assert shape(response.json()) == shape(expected)
-
-
-def test_the_settings_table_is_complete() -> None:
-    rows = re.findall(
-        r"^\| `SLUICE_(\w+)` \| (?:`--[\w-]+`)? ?\| `?([^`|]*)`? \|", TEXT, re.MULTILINE
-    )
-    fields = Settings.model_fields
-    named = {"models_root" if name == "MODELS" else name.lower() for name, _ in rows}
-    assert named == set(fields)
-    for name, default in rows:
-        if name != "MODELS":
-            assert default.strip() == str(fields[name.lower()].default)

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from router.engine import Engine
 from serving.app import create_app
+from serving.config import GatewayConfig, ServerConfig, StoreConfig
 from serving.replies import LiveReply, NotReadyReply, ReadyReply
 from serving.service import Service
-from serving.settings import Settings
 
 
 def unready(root: Path) -> tuple[Service, httpx.AsyncClient]:
-    service = Service(Settings(models_root=root))
+    service = Service(GatewayConfig(server=ServerConfig(models_root=root)))
     transport = httpx.ASGITransport(app=create_app(service))
     return service, httpx.AsyncClient(transport=transport, base_url="http://sluice.test")
 
@@ -62,11 +63,47 @@ async def test_an_artifact_that_cannot_be_used_is_told(tmp_path: Path, error_of:
         assert "retry-after" not in (await client.post("/v1/route", json={"prompt": "a"})).headers
 
 
-async def test_loading_makes_it_ready() -> None:
-    service = Service(Settings())
+async def test_loading_makes_it_ready(store: StoreConfig) -> None:
+    service = Service(GatewayConfig(store=store))
     service.load()
     assert service.failure is None
     assert service.is_loaded
+    await service.aclose()
+
+
+async def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path, error_of: Any) -> None:
+    path = tmp_path / "sluice.db"
+    path.write_text("This is no database, whatever its name says. " * 50)
+    service = Service(GatewayConfig(store=StoreConfig(url=f"sqlite:///{path}")))
+    service.load()
+    transport = httpx.ASGITransport(app=create_app(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sluice.test") as client:
+        response = await client.get("/health/ready")
+    error_of(response, 503)
+    assert str(path) in response.json()["error"]["message"]
+
+
+async def test_a_store_that_goes_away_is_told(
+    app: FastAPI, client: httpx.AsyncClient, error_of: Any
+) -> None:
+    service: Service = app.state.service
+    service.database.close()
+    path = service.database.engine.url.database
+    Path(str(path)).unlink()
+    Path(str(path)).mkdir()
+    response = await client.get("/health/ready")
+    error_of(response, 503)
+    assert NotReadyReply.model_validate(response.json()).missing == ["store"]
+
+
+async def test_a_service_that_goes_down_is_not_ready(
+    app: FastAPI, client: httpx.AsyncClient, error_of: Any
+) -> None:
+    app.state.draining = True
+    response = await client.get("/health/ready")
+    error_of(response, 503)
+    assert response.json()["status"] == "draining"
+    assert (await client.get("/health/live")).status_code == 200
 
 
 async def test_metrics_count_requests_decisions_and_verdicts(

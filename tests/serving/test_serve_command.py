@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+STORE = f"sqlite:///{tempfile.mkdtemp(prefix='sluice-tests-')}/sluice.db"
 PROGRAM = (
     "import sys; from importlib.metadata import EntryPoint; from router.cli import run;"
     "sys.exit(run(sys.argv[1:], "
@@ -28,7 +30,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "serve", *arguments],
         cwd=ROOT,
-        env={**clean, **environment},
+        env={**clean, "SLUICE_STORE_URL": STORE, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -80,6 +80,9 @@ class Arithmetic:
     example: str
 
 
+_NO_EQUATIONS = Arithmetic(n_equations=0, n_wrong=0, example="")
+
+
 def find_equations(text: str) -> Arithmetic:
     """Read every "a op b = c" of `text`; chains such as "a + b = c + d = e" count per "=".
 
@@ -87,8 +90,8 @@ def find_equations(text: str) -> Arithmetic:
     doubtful (a variable, a longer expression, mixed units, a scale word such as "million"), an
     equation that looks wrong is left out rather than called wrong.
     """
-    if _HINT.search(text) is None:
-        return Arithmetic(n_equations=0, n_wrong=0, example="")
+    if "=" not in text or _HINT.search(text) is None:
+        return _NO_EQUATIONS
     text = _plain(text)
     reverse = text[::-1]
     size = len(text)

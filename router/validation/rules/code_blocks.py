@@ -35,6 +35,9 @@ class CodeFinding:
     detail: str
 
 
+_NO_CODE = CodeFinding(has_code=False, ok=None, closed=True, detail="")
+
+
 def inspect_code(text: str, *, whole: bool) -> CodeFinding:
     """Judge the fenced blocks of `text`, or all of it when it opens as a Python module.
 
@@ -47,7 +50,7 @@ def inspect_code(text: str, *, whole: bool) -> CodeFinding:
         if text.startswith(_STARTS):
             ok, detail = _judge("python", text, MAX_PYTHON_CHARS) if whole else (None, "")
             return CodeFinding(has_code=True, ok=ok, closed=True, detail=detail)
-        return CodeFinding(has_code=False, ok=None, closed=True, detail="")
+        return _NO_CODE
     parts = text.split(_FENCE, 2 * _MAX_BLOCKS + 1)
     closed = len(parts) % 2 == 1 or len(parts) > 2 * _MAX_BLOCKS or not whole
     verdict: bool | None = None

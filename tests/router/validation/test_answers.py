@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.validation import answers
 from router.validation.answers import FinalAnswer, parse_number, read_answer, read_options
 
 QUESTION = "Which gas do plants take in?\nA) oxygen\nB) nitrogen\nC) carbon dioxide\nD) helium"
@@ -160,6 +161,12 @@ ANY_TEXT = st.one_of(st.text(st.characters(codec=None)), SIGNS)
 def test_no_text_ever_raises(text: str, multiple_choice: bool, json_wanted: bool) -> None:
     answer = final(text, multiple_choice=multiple_choice, json_wanted=json_wanted)
     assert (answer.kind == "none") == (answer.value == "" and answer.raw == "")
+
+
+@given(ANY_TEXT | st.text(st.sampled_from(list("0123456789,.+-$ eE\nx\u0663"))))
+def test_the_last_number_is_the_last_of_all(text: str) -> None:
+    found = [number for number in answers._NUMBER.findall(text[-300:]) if number]
+    assert answers._last_number(text) == (answers._number_form(found[-1]) if found else None)
 
 
 @given(ANY_TEXT)

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from router.types import Check, Draft, Query
 from router.validation.checks import (
     CHECK_NAMES,
+    HARD_CHECKS,
     RULE_FEATURES,
     Limits,
     check_draft,
+    fails_hard,
     inspect_draft,
 )
 from router.validation.rules.arithmetic import find_equations
@@ -278,6 +280,27 @@ def test_no_text_raises(text: str) -> None:
 @given(st.text("0123456789.,+-*/=()^%$ x{}\\n'\"`", max_size=120))
 def test_no_arithmetic_raises(text: str) -> None:
     assert find_equations(text).n_wrong <= find_equations(text).n_equations
+
+
+@settings(deadline=None)
+@given(
+    text=st.sampled_from(["", " ", "{}", "[1]", "Four apples.", "x" * 60]),
+    query=st.sampled_from([QUERY, JSON]),
+    finish_reason=st.sampled_from([None, "stop", "content_filter", "length"]),
+    calls=st.sampled_from([(), ({"type": "function", "function": {"name": "f"}},)]),
+    limits=st.builds(
+        Limits, min_chars=st.sampled_from([0, 1, 20]), max_chars=st.sampled_from([None, 0, 50])
+    ),
+    ran=st.sampled_from([None, True, False]),
+)
+def test_a_hard_failure_is_that_of_a_hard_check(
+    text: str, query: Query, finish_reason: str | None, calls: Any, limits: Limits, ran: bool | None
+) -> None:
+    outside = (Check(name="made outside the text", passed=ran),)
+    draft = Draft(text=text, finish_reason=finish_reason, tool_calls=calls, checks=outside)
+    rendered = check_draft(query, draft, limits=limits)
+    failed = any(check.passed is False and check.name in HARD_CHECKS for check in rendered)
+    assert fails_hard(inspect_draft(query, draft), draft, limits) == (failed or ran is False)
 
 
 HOSTILE = {

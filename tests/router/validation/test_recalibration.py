@@ -52,6 +52,7 @@ def test_every_head_takes_its_inputs_and_gives_a_probability(
 
 def test_the_shipped_corrections_correct_nothing() -> None:
     for head in ("gain_first", "gain_later"):
+        assert not UNCHANGED.corrects(head)
         assert UNCHANGED.weigh(head, (3.0,) * len(HEADS[head])) == 0.0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,20 @@ def test_nothing_is_random(validator: Validator) -> None:
         validator.validate(QUERY, RIGHT, prediction=prediction(), peers=[OTHER]) for _ in range(2)
     )
     assert one == two
+
+
+def test_threads_do_not_see_each_others_judgements(validator: Validator) -> None:
+    def judge_all(_: int) -> list[tuple[float, float]]:
+        found = []
+        for question, draft, _same, _other in CASES * 5:
+            asked = query_evidence(Query.from_prompt(question))
+            judged = validator.judge(asked, [Draft(text=draft, model="small")], prediction())
+            found.append(validator.weigh_verifier(asked, judged, prediction(), "large"))
+        return found
+
+    alone = judge_all(0)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(found == alone for found in pool.map(judge_all, range(8)))
 
 
 def test_other_weights_are_used_where_they_are_given(validator: Validator) -> None:

@@ -1,0 +1,1 @@
+"""The gateway: chat completions and messages, as OpenAI's and Anthropic's clients expect them."""

@@ -1,0 +1,101 @@
+"""What one request spends: held before each call, kept until the outcome is recorded with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from router.budget import Limit
+from router.chat import Completion
+from router.money import to_nano
+from router.records.journal import Hold, Journal
+from router.records.outcome import CallRecord
+
+__all__ = ["Tab"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Entry:
+    """One call under way."""
+
+    model: str
+    provider: str
+    at: float
+    bound_nano: int
+    hold: Hold | None
+
+
+class Tab:
+    """The purse (`router.store.purse.Purse`) of one request.
+
+    What calls have cost is not written at once: `calls` and `holds` go into the journal together
+    with the request's outcome, so that the ledger is the sum of the outcomes at every moment. A
+    process that dies before leaves its holds, which expire.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        limits: Sequence[Limit],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.calls: list[CallRecord] = []
+        self.holds: list[Hold] = []
+        self._journal = journal
+        self._limits = tuple(limits)
+        self._clock = clock
+
+    @property
+    def limited(self) -> bool:
+        return bool(self._limits)
+
+    async def reserve(
+        self, *, upper_bound_usd: float | None, model: str, provider: str, lease_s: float
+    ) -> _Entry:
+        now, bound_nano, hold = self._clock(), 0, None
+        if self._limits:
+            bound_nano = to_nano(upper_bound_usd or 0.0)
+            hold = await self._journal.hold(bound_nano, self._limits, lease_s=lease_s, now=now)
+        return _Entry(model=model, provider=provider, at=now, bound_nano=bound_nano, hold=hold)
+
+    async def settle(
+        self, reservation: _Entry, cost_usd: float | None, *, completion: Completion | None
+    ) -> None:
+        usage = None if completion is None else completion.usage
+        cost_nano = None if cost_usd is None else to_nano(cost_usd)
+        self.calls.append(
+            CallRecord(
+                at=reservation.at,
+                model=reservation.model,
+                provider=reservation.provider,
+                cost_nano=cost_nano,
+                charged_nano=reservation.bound_nano if cost_nano is None else cost_nano,
+                input_tokens=None if usage is None else usage.prompt_tokens,
+                output_tokens=None if usage is None else usage.completion_tokens,
+                cached_tokens=None if usage is None else usage.cached_tokens,
+                latency_ms=None if completion is None else completion.latency_ms,
+            )
+        )
+        if reservation.hold is not None:
+            self.holds.append(reservation.hold)
+
+    async def release(self, reservation: _Entry) -> None:
+        if reservation.hold is not None:
+            await self._journal.release(reservation.hold)
+
+    @property
+    def charged_nano(self) -> int:
+        """What all calls so far count for in the ledger."""
+        return sum(call.charged_nano for call in self.calls)
+
+    @property
+    def unpriced(self) -> bool:
+        """Whether it is not known what a call has cost."""
+        return any(call.cost_nano is None for call in self.calls)
+
+    @property
+    def tokens(self) -> int:
+        """What was read and written, as far as providers told."""
+        return sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in self.calls)

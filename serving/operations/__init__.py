@@ -1,0 +1,1 @@
+"""How the service runs: processes, connections, admission, logs, figures, traces."""
