@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from .errors import InputError, UpstreamError
@@ -66,7 +67,11 @@ class ChatRequest:
         return request
 
     def query(self) -> Query:
-        """What is read of the request to predict and to judge."""
+        """What is read of the request to predict and to judge; always the same object."""
+        return self._query
+
+    @cached_property
+    def _query(self) -> Query:
         messages: Sequence[Mapping[str, Any]] = self.messages
         system = self.params.get("system")
         if self.dialect == "anthropic" and system:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from .policy import Assessment
+from .records.features import DraftFeatures, QueryFeatures
 from .types import Draft, Embedding, Prediction, Query, Verdict
 from .validation.agreement import SAME_MEANING
 from .validation.checks import Limits, fails_hard
@@ -130,6 +131,20 @@ class ArtifactJudge:
                 checks=one.checks,
             )
             for one in self._explained(drafts)
+        )
+
+    def features(self) -> QueryFeatures | None:
+        """What was read of the query and its drafts, in numbers; None before anything was."""
+        prediction = self._prediction
+        if prediction is None:
+            return None
+        return QueryFeatures(
+            embedding=prediction.embedding,
+            shape=prediction.shape,
+            drafts=tuple(
+                DraftFeatures(single=one.single, embedding=one.embedding, logprob=one.logprob)
+                for _, one in self._read
+            ),
         )
 
     def _predicted(self, query: Query, chain: Sequence[str]) -> Prediction:

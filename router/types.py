@@ -103,6 +103,8 @@ class Query:
 
 
 def _message(item: Any, index: int) -> Message:
+    if type(item) is dict and item.get("role") in ROLES and type(item.get("content")) is str:
+        return Message(role=item["role"], content=item["content"])  # nearly all are like this
     where = f"messages[{index}]"
     if not isinstance(item, Mapping):
         raise InputError(f"'{where}' must be an object with role and content", param=where)
@@ -134,13 +136,18 @@ def _content(content: Any, where: str) -> str:
     return "\n".join(texts)
 
 
+def _nothing() -> Embedding:
+    return np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What the artifact expects of a query before any model is called.
 
     `p_success` and `output_tokens` are per model name; `p_typical` is the chance of a model of
     average ability, which tells how hard the query is; `domains` sums to 1; `embedding` is
-    float32 [d] with unit norm; `domain` is GENERAL when the classifier abstains.
+    float32 [d] with unit norm, `shape` float32 [n] what the text looks like; `domain` is GENERAL
+    when the classifier abstains.
     """
 
     domain: str
@@ -151,6 +158,7 @@ class Prediction:
     output_tokens: Mapping[str, float]
     input_tokens: float
     embedding: Embedding = field(repr=False, compare=False)
+    shape: Embedding = field(repr=False, compare=False, default_factory=_nothing)
     artifact: str
 
 

@@ -28,6 +28,7 @@ from router.types import Embedding
 from serving.response_cache.wording import Wording, read_wording
 
 THRESHOLDS: Final = (0.85, 0.90, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+EDITED_THRESHOLDS: Final = (0.75, 0.80, 0.85, 0.90, 0.93, 0.95, 0.97, 0.99, 0.995)
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _SEED: Final = 7
 _PER_SOURCE: Final = 60  # prompts of one source that are reworded
@@ -167,6 +168,25 @@ def _false_hits(prompts: Mapping[str, list[Prompt]], predictor: Predictor) -> di
     return counts
 
 
+def _worded_alike_pairs(prompts: Mapping[str, list[Prompt]]) -> int:
+    """Pairs of different prompts of one source that are worded alike, however near they are."""
+    n_pairs = 0
+    for source, own in prompts.items():
+        by_form: dict[str, list[Prompt]] = {}
+        for prompt in own:
+            wording: Wording | None = prompt.seen["wording"]
+            if wording is None:
+                continue
+            alike = by_form.setdefault(wording.form, [])
+            n_pairs += sum(
+                _worded_alike(prompt, other)
+                and (prompt.group != other.group or source in _MANY_TASKS)
+                for other in alike
+            )
+            alike.append(prompt)
+    return n_pairs
+
+
 def _edited(
     edits: Mapping[str, Edit], prompts: Mapping[str, list[Prompt]], predictor: Predictor
 ) -> Iterator[tuple[str, npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
@@ -229,16 +249,24 @@ def _tables(prompts: Mapping[str, list[Prompt]], predictor: Predictor) -> list[s
             ],
         ),
     ]
+    lines += [f"Worded alike at any cosine: {_worded_alike_pairs(prompts)} pairs.", ""]
+    lines += _edit_tables(prompts, predictor)
+    return lines
+
+
+def _edit_tables(prompts: Mapping[str, list[Prompt]], predictor: Predictor) -> list[str]:
+    lines = []
     for title, edits in (
         ("False hits on prompts changed on purpose", CHANGES),
         ("True hits on reworded prompts", REWORDINGS),
     ):
         rows = []
         for name, cosines, passed in _edited(edits, prompts, predictor):
-            alone = [float((cosines >= level).mean()) for level in THRESHOLDS]
-            ships = [float(((cosines >= level) & passed).mean()) for level in THRESHOLDS]
+            alone = [float((cosines >= level).mean()) for level in EDITED_THRESHOLDS]
+            ships = [float(((cosines >= level) & passed).mean()) for level in EDITED_THRESHOLDS]
             cells = [f"{_percent(b)} ({_percent(a)})" for a, b in zip(alone, ships, strict=True)]
             rows.append((name, f"{len(passed):,}", *cells))
+        levels = [f"{level:g}" for level in EDITED_THRESHOLDS]
         lines += [f"**{title}; in brackets: by cosine alone**", ""]
         lines += _table("edit", ["n", *levels], rows)
     return lines

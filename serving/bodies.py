@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from .config import ServerConfig
 from .errors import ApiError, bad_request
 from .refusals import parse
 
-__all__ = ["MAX_DEPTH", "read_body", "read_json", "read_model"]
+__all__ = ["MAX_DEPTH", "read_json", "read_model", "receive_body", "receive_json"]
 
 MAX_DEPTH = 64  # objects and lists inside one field; tools and schemas stay far below
 _DRAIN_FACTOR = 4  # up to how many times the limit is read, so that the client gets its answer
@@ -42,16 +43,21 @@ async def read_model(request: Request, model: type[_Model], limits: ServerConfig
 
 async def read_json(request: Request, limits: ServerConfig) -> dict[str, Any]:
     """The request's body, which has to be one JSON object."""
-    _check_headers(request)
+    return await receive_json(request.headers, request.receive, limits)
+
+
+async def receive_json(
+    headers: Mapping[str, str], receive: Receive, limits: ServerConfig
+) -> dict[str, Any]:
+    """`read_json` for who has no request: header names are in lower case."""
+    _check_headers(headers)
     try:
         async with asyncio.timeout(limits.body_timeout_s):
-            body = await read_body(request, max_bytes=limits.max_body_bytes)
+            body = await receive_body(receive, max_bytes=limits.max_body_bytes)
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_timeout_s} s"
-        headers = {"connection": "close"}
-        raise ApiError(408, message, code="request_timeout", headers=headers) from None
-    except ClientDisconnect:
-        raise bad_request("the body ended early", code="invalid_json") from None
+        told = {"connection": "close"}
+        raise ApiError(408, message, code="request_timeout", headers=told) from None
     if not body:
         raise bad_request("the body is empty; send a JSON object", code="invalid_json")
     content = _decode(body)
@@ -65,34 +71,36 @@ async def read_json(request: Request, limits: ServerConfig) -> dict[str, Any]:
     return content
 
 
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
+async def receive_body(receive: Receive, *, max_bytes: int) -> bytes:
     """The body's bytes, counted as they come, whatever Content-Length says.
 
     Past the limit it reads on for a while and throws away what comes: a client that is still
     sending when the connection closes would see a reset instead of the 413.
     """
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more and size <= max_bytes * _DRAIN_FACTOR:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise bad_request("the body ended early", code="invalid_json")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size <= max_bytes:
             chunks.append(chunk)
         else:
             chunks.clear()
-            if size > max_bytes * _DRAIN_FACTOR:
-                break
     if size > max_bytes:
-        message = f"the body is larger than {max_bytes} bytes"
-        raise ApiError(413, message, code="body_too_large", headers={"connection": "close"})
-    return b"".join(chunks)
+        text = f"the body is larger than {max_bytes} bytes"
+        raise ApiError(413, text, code="body_too_large", headers={"connection": "close"})
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _check_headers(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _check_headers(headers: Mapping[str, str]) -> None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         message = "send the body as Content-Type: application/json"
         raise ApiError(415, message, code="unsupported_media_type", param="content-type")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get("content-encoding", "identity").lower() != "identity":
         message = "send the body without a Content-Encoding"
         raise ApiError(415, message, code="unsupported_media_type", param="content-encoding")
 

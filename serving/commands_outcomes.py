@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,53 @@ if TYPE_CHECKING:
     from router.records.database import Database
     from router.records.export import Exported
     from router.records.export_rows import Choice
+    from router.records.scope import Scope
 
 __all__ = ["register"]
+
+
+_From = Annotated[
+    str | None,
+    typer.Option("--from", help="From this time on: ISO 8601 or Unix seconds.", show_default=False),
+]
+_Until = Annotated[
+    str | None, typer.Option("--to-time", help="Up to this time; now.", show_default=False)
+]
+_Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Only requests of the key of this id.", show_default=False),
+]
+_Unlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--unlabelled",
+        help="Also rows without a label, such as drafts that were not the answer; training takes "
+        "none of them.",
+    ),
+]
+_WithoutText = Annotated[
+    bool,
+    typer.Option(
+        "--without-text",
+        help="Also rows whose text was not kept; training takes none of them.",
+    ),
+]
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="The gateway's configuration [$SLUICE_CONFIG; sluice.yaml].",
+        show_default=False,
+    ),
+]
+_Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="URL of the database, in place of the configuration's.",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,84 +78,51 @@ def register(app: typer.Typer) -> None:
     def group() -> None:
         """What the gateway has logged."""
 
-    @outcomes.command("export")
-    def export(
-        to: Annotated[Path, typer.Option(help="The file: .parquet or .jsonl.", show_default=False)],
-        start: Annotated[
-            str | None,
-            typer.Option(
-                "--from", help="From this time on: ISO 8601 or Unix seconds.", show_default=False
-            ),
-        ] = None,
-        end: Annotated[
-            str | None,
-            typer.Option("--to-time", help="Up to this time; now.", show_default=False),
-        ] = None,
-        key: Annotated[
-            str | None,
-            typer.Option(help="Only requests of the key of this id.", show_default=False),
-        ] = None,
-        unlabelled: Annotated[
-            bool,
-            typer.Option(
-                "--unlabelled",
-                help="Also rows without a label, such as drafts that were not the answer; "
-                "training takes none of them.",
-            ),
-        ] = False,
-        without_text: Annotated[
-            bool,
-            typer.Option(
-                "--without-text",
-                help="Also rows whose text was not kept; training takes none of them.",
-            ),
-        ] = False,
-        features: Annotated[
-            bool, typer.Option("--features", help="The packed features as well.")
-        ] = False,
-        config: Annotated[
-            Path | None,
-            typer.Option(
-                help="The gateway's configuration [$SLUICE_CONFIG; sluice.yaml].",
-                show_default=False,
-            ),
-        ] = None,
-        store: Annotated[
-            str | None,
-            typer.Option(
-                help="The store's URL, in place of the configuration's.", show_default=False
-            ),
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ) -> None:
-        """Write logged requests, their answers and labels as an outcome file.
-
-        `sluice train`, `evaluate` and `calibrate` take the file. The service may go on meanwhile.
-        """
-        from router.records.export import export_outcomes
-        from router.records.export_files import check_target
-        from router.records.export_rows import Choice
-
-        check_target(to)
-        choice = Choice(
-            scope=_scope(start, end, key),
-            unlabelled=unlabelled,
-            without_text=without_text,
-            features=features,
-        )
-        database = _open_store(config, store)
-        try:
-            with _progress_bar() as progress:
-                done = export_outcomes(database, to, choice, progress=progress)
-        finally:
-            database.close()
-        if as_json:
-            typer.echo(json.dumps({"file": str(to), **asdict(done)}, indent=2))
-        else:
-            _tell(to, done, choice)
+    outcomes.command("export")(export)
 
 
-def _scope(start: str | None, end: str | None, key: str | None) -> Any:
+def export(
+    to: Annotated[Path, typer.Option(help="The file: .parquet or .jsonl.", show_default=False)],
+    start: _From = None,
+    end: _Until = None,
+    key: _Key = None,
+    unlabelled: _Unlabelled = False,
+    without_text: _WithoutText = False,
+    features: Annotated[
+        bool, typer.Option("--features", help="The packed features as well.")
+    ] = False,
+    config: _Config = None,
+    store: _Store = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write logged requests, their answers and labels as an outcome file.
+
+    `sluice train`, `evaluate` and `calibrate` take the file. The service may go on meanwhile.
+    """
+    from router.records.export import export_outcomes
+    from router.records.export_files import check_target
+    from router.records.export_rows import Choice
+
+    check_target(to)
+    choice = Choice(
+        scope=_scope(start, end, key),
+        unlabelled=unlabelled,
+        without_text=without_text,
+        features=features,
+    )
+    database = _open_store(config, store)
+    try:
+        with _progress_bar() as progress:
+            done = export_outcomes(database, to, choice, progress=progress)
+    finally:
+        database.close()
+    if as_json:
+        typer.echo(json.dumps({"file": str(to), **asdict(done)}, indent=2))
+    else:
+        _tell(to, done, choice)
+
+
+def _scope(start: str | None, end: str | None, key: str | None) -> Scope:
     from router.records.instants import read_instant
     from router.records.scope import Scope
 

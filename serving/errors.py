@@ -7,22 +7,32 @@ list that programs can act on. No message holds anything of a prompt or a draft.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import cast
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from router.errors import SluiceError, UsageError
+from router.errors import SluiceError, StoreError, UsageError
 
 from .replies import OrjsonResponse
 
-__all__ = ["ApiError", "bad_request", "error_response", "install_error_handlers"]
+__all__ = [
+    "ApiError",
+    "bad_request",
+    "error_response",
+    "install_error_handlers",
+    "internal_error",
+    "store_away",
+]
 
 _LOG = logging.getLogger("sluice.serving")
 
 _INVALID = "invalid_request_error"
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _CODES = {
     404: ("not_found", "there is no such address"),
     405: ("method_not_allowed", "this address does not take that method"),
@@ -56,6 +66,14 @@ def bad_request(message: str, *, param: str | None = None, code: str = "invalid_
     return ApiError(400, message, code=code, param=param)
 
 
+def store_away(error: StoreError) -> ApiError:
+    """The answer while the store cannot be used; what is wrong with it is for the log."""
+    _LOG.error("%s", error)
+    message = "the store cannot be used just now; try again"
+    headers = {"retry-after": "1"}
+    return ApiError(503, message, code="not_ready", kind="server_error", headers=headers)
+
+
 def error_response(error: ApiError) -> Response:
     """The answer that tells of `error`."""
     content = {
@@ -85,6 +103,8 @@ async def _on_sluice_error(request: Request, exc: Exception) -> Response:
     """The library's own errors: a caller's mistake is a 400, anything else is ours."""
     if isinstance(exc, UsageError):
         return error_response(bad_request(str(exc), param=exc.param))
+    if isinstance(exc, StoreError):
+        return error_response(store_away(exc))
     return await _on_surprise(request, exc)
 
 
@@ -93,13 +113,34 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     refusal = cast(HTTPException, exc)
     status = refusal.status_code
     code, message = _CODES.get(status, (f"http_{status}", HTTPStatus(status).phrase.lower()))
-    if status == 405 and refusal.headers and "Allow" in refusal.headers:
-        message = f"{message}; it takes {refusal.headers['Allow']}"
-    return error_response(ApiError(status, message, code=code, headers=refusal.headers))
+    headers = dict(refusal.headers or {})
+    if status == 405:
+        headers["Allow"] = ", ".join(_methods_here(request))
+        message = f"{message}; it takes {headers['Allow']}"
+    return error_response(ApiError(status, message, code=code, headers=headers))
+
+
+def _methods_here(request: Request) -> list[str]:
+    """All methods that the address takes; the framework tells of the first route alone."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 async def _on_surprise(request: Request, exc: Exception) -> Response:
-    """A fault of ours: the log has the details (no prompt: only the kind), the client has none."""
-    _LOG.error("%s on %s %s", type(exc).__name__, request.method, request.url.path)
+    return error_response(internal_error(exc, request.method, request.url.path))
+
+
+def internal_error(fault: Exception, method: str, path: str) -> ApiError:
+    """The answer to a fault of ours: the log has the details (no text, which might quote a prompt,
+    but what it is and where), the client has none."""
+    trace = traceback.extract_tb(fault.__traceback__)
+    where = f"{trace[-1].filename}:{trace[-1].lineno}" if trace else "nowhere"
+    _LOG.error("%s on %s %s, at %s", type(fault).__name__, method, path, where)
     message = "the service failed on this request; its log says more"
-    return error_response(ApiError(500, message, code="internal_error", kind="server_error"))
+    return ApiError(500, message, code="internal_error", kind="server_error")

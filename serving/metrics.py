@@ -11,7 +11,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.chat import Attempt
@@ -36,6 +42,8 @@ class Metrics:
     `scrape` sums them up."""
 
     def __init__(self) -> None:
+        # A second sample for each counter, which Prometheus makes nothing of.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._requests = counter(
             registry, "sluice_requests", "Requests answered.", "route", "status"

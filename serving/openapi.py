@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from router.records.key_form import KeyChanges, KeyForm
 
+from .feedback_wire import FeedbackRequest
 from .gateway.openapi import add_chat_paths
 from .replies import ErrorReply
 from .wire import RouteRequest, ValidateRequest
@@ -17,7 +18,10 @@ from .wire import RouteRequest, ValidateRequest
 __all__ = ["BODY_ERRORS", "install_openapi", "json_body"]
 
 _REF = "#/components/schemas/{model}"
-_REQUESTS: tuple[type[BaseModel], ...] = (RouteRequest, ValidateRequest, KeyForm, KeyChanges)
+_REQUESTS: tuple[type[BaseModel], ...] = (
+    *(RouteRequest, ValidateRequest, FeedbackRequest),
+    *(KeyForm, KeyChanges),
+)
 
 BODY_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "A bad request; `param` names the field."},

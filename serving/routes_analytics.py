@@ -30,8 +30,8 @@ from .store_work import run_in_store
 
 __all__ = ["router"]
 
-_AT_ONCE: Final = 2  # reports that the store works on; the rest wait
-_PER_TENANT: Final = 8  # reports of one tenant under way, so that none crowds out the others
+_AT_ONCE: Final = 2  # reports that the store works on
+_PER_TENANT: Final = 16  # reports of one tenant under way, those that wait counted
 
 router = APIRouter(tags=["gateway"])
 
@@ -79,10 +79,14 @@ def _scope(query: AnalyticsQuery, tenant: Tenant) -> Scope:
 
 
 class _Queue:
-    """Reports wait here for their turn: each may keep the store busy for a second or more."""
+    """Reports wait here for their turn, since each may keep the store busy for seconds.
+
+    One of a tenant at a time, and tenants take turns, so that none crowds out the others.
+    """
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._tenants: dict[str, asyncio.Lock] = {}
         self._under_way: Counter[str] = Counter()
 
     @asynccontextmanager
@@ -96,12 +100,12 @@ class _Queue:
             )
         self._under_way[key_id] += 1
         try:
-            async with self._turns:
+            async with self._tenants.setdefault(key_id, asyncio.Lock()), self._turns:
                 yield
         finally:
             self._under_way[key_id] -= 1
             if not self._under_way[key_id]:
-                del self._under_way[key_id]
+                del self._under_way[key_id], self._tenants[key_id]
 
 
 def _queue(request: Request) -> _Queue:

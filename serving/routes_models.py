@@ -94,6 +94,13 @@ _ERRORS = _refusals(
     on_500="A fault of the service.",
     on_503="The service is not ready.",
 )
+_NAME: Final = {
+    "name": "model",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "What a request would give as its model.",
+}
 _DIALECT: Final = {
     "name": _VERSION_HEADER,
     "in": "header",
@@ -144,13 +151,13 @@ async def models(request: Request) -> Response:
     summary="Whether a model may be asked",
     response_model=OpenAIModelReply | AnthropicModelReply,
     responses=_ERRORS | _refusals(on_404="There is no such model for this key."),
-    openapi_extra={"parameters": [_DIALECT]},
+    openapi_extra={"parameters": [_NAME, _DIALECT]},
 )
-async def model(request: Request, model: str) -> Response:
+async def model(request: Request) -> Response:
     """One of the models of the list; their names may have slashes in them."""
 
     async def serve(_: str) -> Reply:
-        found = find_listed(await _listed(request), model)
+        found = find_listed(await _listed(request), request.path_params["model"])
         describe = openai_model if _dialect(request) == "openai" else anthropic_model
         return to_json(describe(found)), ()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,10 +21,12 @@ import typer
 from router.errors import SluiceError
 
 from .config import GatewayConfig, check_exposure
+from .config.discovery import no_models_hint
 from .operations.logs import configure_logging
 from .operations.shared_metrics import forget_worker, keep_metrics_private, share_metrics
 from .operations.supervisor import Supervisor
 from .operations.worker_process import Orders, WorkerProcess, leave_signals_to_parent
+from .version import installed_version
 
 if TYPE_CHECKING:  # all that is heavy is loaded by the process that serves
     from .operations.draining_server import DrainingServer
@@ -97,10 +101,9 @@ def _set_options(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREACHABLE_S * 1000)
 
 
-def ready_lines(listener: socket.socket, artifact: str) -> str:
-    """What is said once requests are answered: where, with which artifact, and how to try it."""
-    from .app import installed_version
-
+def ready_lines(listener: socket.socket, artifact: str, hint: str | None = None) -> str:
+    """What is said once requests are answered: where, with which artifact, how to try it, and, as
+    a `hint`, what there would be more."""
     host, port = listener.getsockname()[:2]
     host = _ANY.get(host, host)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -109,6 +112,7 @@ def ready_lines(listener: socket.socket, artifact: str) -> str:
         f"Try it:\n"
         f"  curl -s {url}/v1/route -H 'content-type: application/json' "
         '-d \'{"prompt": "What is the capital of France?"}\''
+        + (f"\n{hint}" if hint else "")
     )
 
 
@@ -146,7 +150,9 @@ def _assemble(
             loading.result()
         if service.failure is not None:
             raise service.failure
-        announce(ready_lines(listener, service.engine.version))
+        _settle_memory()
+        hint = None if config.models else no_models_hint(os.environ)
+        announce(ready_lines(listener, service.engine.version, hint))
         await service.metrics.keep_shared()
 
     def drain() -> None:
@@ -165,6 +171,13 @@ def _assemble(
         after_start=settle,
         orders=orders,
     )
+
+
+def _settle_memory() -> None:
+    """Keep the garbage collector from looking at all that stays for good, again and again: that
+    stops every request for some 50 ms, and the end of the process for longer."""
+    gc.collect()
+    gc.freeze()
 
 
 def _announce(lines: str) -> None:

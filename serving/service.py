@@ -21,6 +21,7 @@ from .config import GatewayConfig, ServerConfig
 from .errors import ApiError
 from .gateway.assembly import build_gateway
 from .gateway.gateway import Gateway
+from .gateway.watching import metric_sources
 from .metrics import Metrics
 
 __all__ = ["Service", "service_of"]
@@ -94,6 +95,7 @@ class Service:
             self.failure = exc
             return
         self.metrics.set_artifact(engine.version)
+        self.metrics.watch(metric_sources(gateway))
         self._engine, self._gateway = engine, gateway
 
     async def keep_up(self, loading: asyncio.Task[None] | None) -> None:

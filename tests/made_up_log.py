@@ -134,27 +134,21 @@ def _request(
         baseline_nano=int(random.integers(600_000, 6_000_000)),
     )
     if random.random() < 0.02:
-        code, status = FAILURES[random.integers(len(FAILURES))]
-        nothing = dict.fromkeys(("action", "cached", "model", "provider", "p_success"))
-        base = replace(
-            base,
-            **nothing,
-            p_acceptable=None,
-            drafts_agree=None,
-            baseline_nano=None,
-            status="failed",
-            http_status=status,
-            error_code=code,
-            answer=None,
-            drafts=None,
-        )
-        return Logged(outcome=base, calls=spent)
+        return Logged(outcome=_failed(random, base), calls=spent)
     labels: list[dict[str, Any]] = []
     if random.random() < 0.15:
         labels.append({"correct": right})
     elif random.random() < 0.05:
         labels.append({"score": round(float(random.random()), 2)})
     return Logged(outcome=base, calls=spent, labels=labels)
+
+
+def _failed(random: np.random.Generator, base: Outcome) -> Outcome:
+    """The same request, had it got no answer."""
+    code, status = FAILURES[random.integers(len(FAILURES))]
+    unknown = ("action", "cached", "model", "provider", "p_success", "p_acceptable")
+    nothing = dict.fromkeys((*unknown, "drafts_agree", "drafts", "baseline_nano", "answer"))
+    return replace(base, **nothing, status="failed", http_status=status, error_code=code)
 
 
 def index_of(request_id: str) -> str:

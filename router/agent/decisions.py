@@ -85,11 +85,19 @@ class Decider:
     affinities: Affinities
 
     def decide(
-        self, request: ChatRequest, options: RunOptions, *, streamed: bool, now: float
+        self,
+        request: ChatRequest,
+        options: RunOptions,
+        *,
+        streamed: bool,
+        now: float,
+        prediction: Prediction | None = None,
     ) -> Decision:
-        """Raises InputError or UnknownModelError naming the option that is wrong."""
+        """`prediction` is that of the request for the roster's names, where it is known already.
+        Raises InputError or UnknownModelError naming the option that is wrong."""
         query, quality = request.query(), options.quality or self.quality
-        prediction = self.engine.predict(query, self.roster.names)
+        if prediction is None:
+            prediction = self.engine.predict(query, self.roster.names)
         domain = _domain(options, prediction)
         chain = self._chain(options, domain, prediction)
         conversation = self.affinities.recall(

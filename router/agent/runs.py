@@ -28,7 +28,7 @@ from ..providers.meter import CUT_OFF
 from ..sandbox.sandbox import Sandbox
 from ..store.purse import Purse
 from ..store.spending import Spending
-from ..types import Verdict
+from ..types import Prediction, Verdict
 from .analytics import AnalyticsLog
 from .calls import BrokenStreamError, Calls
 from .decisions import Decider, RunOptions
@@ -64,10 +64,16 @@ class Runner:
     analytics: AnalyticsLog | None = None
 
     def begin(
-        self, request: ChatRequest, options: RunOptions, listener: Listener | None = None
+        self,
+        request: ChatRequest,
+        options: RunOptions,
+        listener: Listener | None = None,
+        *,
+        prediction: Prediction | None = None,
     ) -> Run:
-        """A run that is decided upon, but has not called anyone yet; raises UsageError."""
-        return Run(self, request, options, listener)
+        """A run that is decided upon, but has not called anyone yet; raises UsageError.
+        `prediction`: see `Decider.decide`."""
+        return Run(self, request, options, listener, prediction)
 
     async def answer(self, request: ChatRequest, options: RunOptions) -> RunResult:
         """Answer one request; raises CascadeExhaustedError, BudgetExceededError or UsageError."""
@@ -81,11 +87,16 @@ class Runner:
 
 
 class Run:
-    """One request on its way; answered once. `decision` and `calls` tell how far it has come, and
-    stay when it fails."""
+    """One request on its way; answered once. `decision`, `judge` and `calls` tell how far it has
+    come, and stay when it fails."""
 
     def __init__(
-        self, runner: Runner, request: ChatRequest, options: RunOptions, listener: Listener | None
+        self,
+        runner: Runner,
+        request: ChatRequest,
+        options: RunOptions,
+        listener: Listener | None,
+        prediction: Prediction | None,
     ) -> None:
         self._started = time.perf_counter()
         self._runner = runner
@@ -97,9 +108,13 @@ class Run:
         self._out_of_budget = False
         decider = runner.decider
         self.decision = decision = decider.decide(
-            request, options, streamed=listener is not None, now=time.time()
+            request,
+            options,
+            streamed=listener is not None,
+            now=time.time(),
+            prediction=prediction,
         )
-        self._judge = decider.judge(decision)
+        self.judge = decider.judge(decision)
         self.calls = Calls(
             request,
             decider.roster,
@@ -146,7 +161,7 @@ class Run:
                 decision.query,
                 chain=decision.chain,
                 thresholds=decision.thresholds,
-                judge=self._judge,
+                judge=self.judge,
                 provider=self.calls,
                 at_once=2 if decision.plan.action == "consensus" else 1,
                 watch=self._judged,
@@ -166,7 +181,7 @@ class Run:
         draft = await self.calls.complete_at_once(decision.query, decision.chain[0])
         if draft is None:
             return None
-        assessment = self._judge.assess(decision.query, decision.chain, (draft,))
+        assessment = self.judge.assess(decision.query, decision.chain, (draft,))
         self._judged(assessment, (draft,), Step(kind="accept", draft=0))
         return CascadeResult(
             answer=draft,
@@ -207,7 +222,7 @@ class Run:
         """In terms of p_acceptable what the policy asks in terms of the gain of escalating."""
         limit = acceptable_gain(self.decision.profile.thresholds, made=len(drafts))
         threshold = assessment.p_verifier + assessment.correction - limit
-        return self._judge.verdicts(drafts, threshold=threshold)
+        return self.judge.verdicts(drafts, threshold=threshold)
 
     async def passed_on(self, model: str, delta: Delta) -> None:
         """A piece of the answer, as it comes."""

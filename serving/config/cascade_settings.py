@@ -22,15 +22,15 @@ __all__ = ["CacheConfig", "CascadeSettings"]
 class CacheConfig(StrictConfig):
     """When an answer is given again instead of asking a model.
 
-    exact: for the same request. semantic: for one that means the same, as far as the cosine of the
-        embeddings, at least `threshold`, can tell; use it where a near miss does no harm.
+    exact: for the same request. semantic: also for one with the same words in the same order but
+        for courtesies, capitals, contractions; `threshold` is the least cosine of the two.
     ttl_s: for how long. max_entries: how many one node keeps.
     max_temperature: requests above it want variety and are never answered from the cache.
     """
 
     exact: bool = False
     semantic: bool = False
-    threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.97
+    threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.8
     ttl_s: Annotated[float, Field(gt=0.0, le=31_536_000.0)] = 3600.0
     max_entries: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     max_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.3

@@ -116,7 +116,7 @@ server:
 
 # Of one worker. What does not fit waits, then gets 429.
 #limits:
-#  max_concurrency: 512
+#  max_concurrency: 2048
 #  max_queue: 1024
 #  queue_timeout_s: 10
 #  request_timeout_s: 600

@@ -182,7 +182,7 @@ class LimitsConfig(StrictConfig):
     request_timeout_s: until a request that has no answer fails, streams included.
     """
 
-    max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 512
+    max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 2048
     max_queue: Annotated[int, Field(ge=0, le=100_000)] = 1024
     queue_timeout_s: _Seconds = 10.0
     request_timeout_s: _Seconds = 600.0

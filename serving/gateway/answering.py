@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from router.agent.decisions import RunOptions
@@ -15,6 +16,7 @@ from router.agent.streams import stream_events
 from router.chat import Completion
 from router.errors import BudgetExceededError, SluiceError, StoreError, UsageError
 from router.records.outcome import Outcome
+from router.types import Prediction
 
 from ..errors import ApiError
 from .cached import CacheUse
@@ -65,7 +67,8 @@ class Answering:
     # -- the ways to answer ----------------------------------------------------------------------
 
     async def _whole(self) -> None:
-        result = await self._begin(None).answer()
+        prediction = await self._predict()
+        result = await self._begin(None, prediction=prediction).answer()
         body = reply_body(result.completion, self._case.dialect)
         outcome = describe_result(self._case, result)
         await self._record(outcome)
@@ -76,7 +79,8 @@ class Answering:
         writer = self._writer()
         result: RunResult | None = None
         escalated = False
-        events = stream_events(self._begin)
+        prediction = await self._predict()
+        events = stream_events(partial(self._begin, prediction=prediction))
         try:
             async for event in events:
                 if isinstance(event, ChunkEvent):
@@ -118,7 +122,11 @@ class Answering:
 
     # -- what they share -------------------------------------------------------------------------
 
-    def _begin(self, listener: Listener | None) -> Run:
+    async def _predict(self) -> Prediction:
+        """The prediction, made together with those of others who ask the same cascade just now."""
+        return await self._case.route.predictions.ask(self._case.ask.request.query())
+
+    def _begin(self, listener: Listener | None, *, prediction: Prediction) -> Run:
         case, ask = self._case, self._case.ask
         quality = None
         if ask.target_quality is not None:
@@ -131,7 +139,7 @@ class Answering:
             tenant=case.tenant.key_id,
             purse=case.tab,
         )
-        case.run = case.route.runner.begin(ask.request, options, listener)
+        case.run = case.route.runner.begin(ask.request, options, listener, prediction=prediction)
         return case.run
 
     async def _send_whole(self, body: bytes, outcome: Outcome) -> None:

@@ -15,7 +15,9 @@ from ..config import GatewayConfig
 from ..metrics import Metrics
 from ..operations.admission import Admission
 from ..operations.request_log import log_request
+from ..operations.tracing import Tracing
 from ..response_cache import ResponseCache
+from ..version import installed_version
 from .cascades import Cascades
 from .embedding_models import EmbeddingModels
 from .gateway import Gateway
@@ -43,9 +45,12 @@ def build_gateway(
     cache = ResponseCache.from_config(config)
     database = Database.open(config.store.url)
     journal = Journal(database)
+    tracing = _open_tracing(config)
     sinks: list[Sink] = []
     if config.server.log_requests:
         sinks.append(log_request)
+    if tracing is not None:
+        sinks.append(tracing.record)
     limits = config.limits
     return Gateway(
         config=config,
@@ -63,4 +68,12 @@ def build_gateway(
         transport=transport,
         recorder=Recorder(journal=journal, metrics=metrics, sinks=tuple(sinks)),
         cache=cache,
+        tracing=tracing,
     )
+
+
+def _open_tracing(config: GatewayConfig) -> Tracing | None:
+    wanted = config.tracing
+    if wanted is None:
+        return None
+    return Tracing(wanted.endpoint, service_name=wanted.service_name, version=installed_version())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from router.affinity import Affinities
 from router.agent.decisions import Decider
@@ -11,8 +12,10 @@ from router.agent.roster import ModelPool, Roster
 from router.agent.runs import Runner
 from router.config import QualityConfig, StreamPolicy
 from router.engine import Engine
+from router.gathering import Gatherer
 from router.profiles import PolicyFile
 from router.providers.transport import Transport
+from router.types import Prediction, Query
 
 from ..config import AUTO, CascadeSettings, GatewayConfig
 
@@ -26,6 +29,7 @@ class Route:
     cascade: str
     runner: Runner
     settings: CascadeSettings | None
+    predictions: Gatherer[Query, Prediction]
 
     @property
     def is_bypass(self) -> bool:
@@ -86,14 +90,14 @@ class Cascades:
         runner = self._runner(
             roster, policy, quality=settings.quality, stream_policy=settings.stream_policy
         )
-        return Route(cascade=name, runner=runner, settings=settings)
+        return _route(name, runner, settings)
 
     def _bypass(self, name: str) -> Route:
         roster = Roster(self.pool, (name,), {})
         runner = self._runner(
             roster, self._engine.policy, quality=QualityConfig(), stream_policy="buffered"
         )
-        return Route(cascade="", runner=runner, settings=None)
+        return _route("", runner, None)
 
     def _runner(
         self,
@@ -114,3 +118,9 @@ class Cascades:
             ),
             drafters_only=self._drafters_only,
         )
+
+
+def _route(cascade: str, runner: Runner, settings: CascadeSettings | None) -> Route:
+    engine, names = runner.decider.engine, runner.decider.roster.names
+    predictions = Gatherer(partial(engine.predict_many, models=names))
+    return Route(cascade=cascade, runner=runner, settings=settings, predictions=predictions)

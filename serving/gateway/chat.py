@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from router.chat import Dialect
 from router.errors import SluiceError
 
-from ..bodies import read_json
-from ..errors import ApiError
+from ..bodies import receive_json
+from ..errors import ApiError, internal_error
 from ..service import Service
 from .answering import Answering
 from .asks import read_ask
@@ -41,8 +40,13 @@ class ChatEndpoint:
         sender = Sender(send, self._dialect, new_request_id())
         try:
             await self._serve(service, scope, receive, sender)
-        except (ApiError, SluiceError) as exc:
-            error = exc if isinstance(exc, ApiError) else api_error(exc)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is told in the dialect
+            if isinstance(exc, SluiceError):
+                error = api_error(exc)
+            elif isinstance(exc, ApiError):
+                error = exc
+            else:
+                error = internal_error(exc, scope["method"], scope["path"])
             if not sender.has_outcome:
                 service.metrics.count_error(error.code)
             await sender.refuse(error)
@@ -54,8 +58,10 @@ class ChatEndpoint:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        if gateway.tracing is not None:
+            gateway.tracing.note_caller(headers)
         tenant = await gateway.access.identify(headers)
-        body = await read_json(Request(scope, receive), service.settings)
+        body = await receive_json(headers, receive, service.settings)
         user_header = gateway.config.auth.user_header
         ask = read_ask(body, headers, self._dialect, user_header=user_header)
         case = Case(

@@ -94,6 +94,8 @@ class EmbeddingsEndpoint:
         """The vectors as JSON; raises ApiError or SluiceError. What was asked of a provider is
         recorded, whatever came of it."""
         gateway = self._gateway
+        if gateway.tracing is not None:
+            gateway.tracing.note_caller(request.headers)
         tenant = await gateway.access.identify(request.headers)
         body = await read_json(request, self._service.settings)
         user_header = gateway.config.auth.user_header

@@ -14,7 +14,7 @@ from router.errors import (
     UsageError,
 )
 
-from ..errors import ApiError, bad_request
+from ..errors import ApiError, bad_request, store_away
 
 __all__ = ["api_error", "deadline_error"]
 
@@ -41,13 +41,7 @@ def api_error(error: SluiceError) -> ApiError:
     if isinstance(error, UpstreamError):
         return _upstream_error(error)
     if isinstance(error, StoreError):
-        return ApiError(
-            503,
-            "what the request costs cannot be recorded just now, so it is not made",
-            code="not_ready",
-            kind="server_error",
-            headers={"retry-after": "1"},
-        )
+        return store_away(error)
     raise error
 
 

@@ -18,6 +18,7 @@ from ..access.tenants import Tenant
 from ..config import GatewayConfig
 from ..errors import ApiError
 from ..operations.admission import Admission
+from ..operations.tracing import Tracing
 from ..response_cache import ResponseCache
 from .cascades import Cascades, Route
 from .embedding_models import EmbeddingModels
@@ -28,7 +29,8 @@ __all__ = ["Gateway", "new_request_id"]
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """One process's gateway. `cache` is None where no cascade has one."""
+    """One process's gateway. `cache` is None where no cascade has one, `tracing` where nobody
+    wants spans."""
 
     config: GatewayConfig
     database: Database
@@ -41,6 +43,7 @@ class Gateway:
     transport: Transport
     recorder: Recorder
     cache: ResponseCache | None
+    tracing: Tracing | None
 
     def route(self, model: str, tenant: Tenant) -> Route:
         """Where `model` leads this tenant; ApiError (404) when it leads nowhere. What a tenant may
@@ -81,6 +84,8 @@ class Gateway:
         await self.rate_limits.aclose()
         if self.cache is not None:
             await self.cache.aclose()
+        if self.tracing is not None:
+            await self.tracing.aclose()
         self.database.close()
 
 

@@ -30,6 +30,59 @@ _ANTHROPIC_ERROR: Final = {
         "request_id": {"type": "string"},
     },
 }
+# What every answer has; what else a provider says comes with it.
+_COMPLETION: Final = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices"],
+    "properties": {
+        "id": {"type": "string", "minLength": 1},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string", "minLength": 1},
+        "choices": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["index", "message", "finish_reason"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "message": {
+                        "type": "object",
+                        "required": ["role", "content"],
+                        "properties": {
+                            "role": {"const": "assistant"},
+                            "content": {"type": ["string", "null"]},
+                            "tool_calls": {"type": "array", "items": {"type": "object"}},
+                        },
+                    },
+                    "finish_reason": {"type": "string"},
+                },
+            },
+        },
+        "usage": {"type": "object"},
+    },
+}
+_MESSAGE: Final = {
+    "type": "object",
+    "required": ["id", "type", "role", "model", "content", "stop_reason", "usage"],
+    "properties": {
+        "id": {"type": "string", "minLength": 1},
+        "type": {"const": "message"},
+        "role": {"const": "assistant"},
+        "model": {"type": "string"},
+        "content": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["type"],
+                "properties": {"type": {"type": "string"}},
+            },
+        },
+        "stop_reason": {"type": ["string", "null"]},
+        "usage": {"type": "object"},
+    },
+}
 _STATUSES: Final = {
     "400": "A bad request, named by `param`; or the provider refuses it.",
     "401": "No key, or one that does not open.",
@@ -74,18 +127,25 @@ def add_chat_paths(document: dict[str, Any]) -> None:
         "Answer as OpenAI's chat completions",
         {**_COMMON, "user": {"type": ["string", "null"], "maxLength": 256}},
         required=["model", "messages"],
+        answer=_COMPLETION,
         error=_ERROR,
     )
     paths["/v1/messages"] = _path(
         "Answer as Anthropic's messages",
         {**_COMMON, "max_tokens": {"type": "integer", "minimum": 1}},
         required=["model", "messages", "max_tokens"],
+        answer=_MESSAGE,
         error=_ANTHROPIC_ERROR,
     )
 
 
 def _path(
-    summary: str, properties: dict[str, Any], *, required: list[str], error: dict[str, Any]
+    summary: str,
+    properties: dict[str, Any],
+    *,
+    required: list[str],
+    answer: dict[str, Any],
+    error: dict[str, Any],
 ) -> dict[str, Any]:
     body = {
         "type": "object",
@@ -94,10 +154,8 @@ def _path(
         "additionalProperties": True,  # what is not known here is the provider's to know
     }
     example = {"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
-    answer = {
-        "application/json": {"schema": {"type": "object"}},
-        "text/event-stream": {"schema": {"type": "string"}},
-    }
+    # There is no way yet to describe the events of a stream.
+    answers = {"application/json": {"schema": answer}, "text/event-stream": {}}
     refused = {"application/json": {"schema": error}}
     return {
         "post": {
@@ -108,7 +166,7 @@ def _path(
                 "content": {"application/json": {"schema": body, "example": example}},
             },
             "responses": {
-                "200": {"description": "The answer, whole or as a stream.", "content": answer},
+                "200": {"description": "The answer, whole or as a stream.", "content": answers},
                 **{
                     status: {"description": said, "content": refused}
                     for status, said in _STATUSES.items()

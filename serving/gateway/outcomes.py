@@ -12,6 +12,7 @@ from router.agent.results import RunResult
 from router.agent.runs import Run
 from router.chat import Completion, Dialect
 from router.money import to_nano
+from router.records.features import pack_features
 from router.records.outcome import Outcome, OutcomeStatus
 
 from ..access.tenants import Tenant
@@ -72,12 +73,13 @@ class Case:
         return known if self.run is None else known | self._decided(self.run)
 
     def _decided(self, run: Run) -> dict[str, Any]:
-        decision = run.decision
+        decision, features = run.decision, run.judge.features()
         prediction, plan = decision.prediction, decision.plan
         return {
             "domain": decision.domain,
             "domain_confidence": prediction.domain_confidence,
             "artifact": prediction.artifact,
+            "features": None if features is None else pack_features(features),
             "target_quality": decision.profile.target,
             "predictions": _json(
                 {name: round(prediction.p_success[name], _DIGITS) for name in decision.chain}
@@ -110,7 +112,7 @@ def describe_result(case: Case, result: RunResult) -> Outcome:
         provider=answer.provider,
         p_success=result.prediction.p_success.get(answer.model or ""),
         p_acceptable=_p_acceptable(result),
-        drafts=_drafts(result) if result.drafts else None,
+        drafts=_drafts(result, with_text=case.keeps_text) if result.drafts else None,
         drafts_agree=result.drafts_agree,
         input_tokens=None if usage is None else usage.prompt_tokens,
         output_tokens=None if usage is None else usage.completion_tokens,
@@ -154,7 +156,7 @@ def _p_acceptable(result: RunResult) -> float | None:
     return None
 
 
-def _drafts(result: RunResult) -> str:
+def _drafts(result: RunResult, *, with_text: bool) -> str:
     return _json(
         [
             {
@@ -163,6 +165,7 @@ def _drafts(result: RunResult) -> str:
                 "threshold": round(verdict.threshold, _DIGITS),
                 "failed": [check.name for check in verdict.checks if check.passed is False],
                 **_draft_facts(draft),
+                **({"text": _kept(draft)} if with_text else {}),
             }
             for draft, verdict in zip(result.drafts, result.verdicts, strict=True)
         ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ _ROUTES: Final = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 # Where the conventions have a name of their own for a provider.
 _PROVIDERS: Final = {"gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
 _CALLER_HEADERS: Final = ("traceparent", "tracestate")
-_FLUSH_MS: Final = 5_000
+_CLOSE_S: Final = 3.0
 
 _caller: ContextVar[dict[str, str]] = ContextVar("sluice_trace_caller")
 
@@ -93,9 +94,12 @@ class Tracing:
 
     def close(self) -> None:
         """The same, for a thread."""
-        if not self._provider.force_flush(_FLUSH_MS):
-            _LOG.warning("the collector did not take all spans in time")
-        self._provider.shutdown()
+        # By itself it may take half a minute when the collector does not answer.
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(_CLOSE_S)
+        if closing.is_alive():
+            _LOG.warning("the collector did not take the last spans in time; they are dropped")
 
 
 def _open_provider(endpoint: str, service_name: str, version: str) -> TracerProvider:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -203,6 +205,18 @@ async def test_headers_for_the_collector_come_from_the_environment(
     tracing.record(outcome())
     await tracing.aclose()
     assert collector.headers[0]["authorization"] == "Basic abc"
+
+
+def test_a_collector_that_does_not_answer_does_not_hold_up_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracing = open_tracing(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        tracing.record(outcome())
+        began = time.monotonic()
+        tracing.close()
+        assert time.monotonic() - began < 5
+    assert "did not take the last spans in time" in caplog.text
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

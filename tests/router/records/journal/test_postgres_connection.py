@@ -71,6 +71,9 @@ class CuttingProxy:
                     self.swallow_commits -= 1
                     source.shutdown(socket.SHUT_RDWR)  # whatever the answer, nobody gets it
                 target.sendall(data)
+        for end, way in ((source, socket.SHUT_RDWR), (target, socket.SHUT_WR)):
+            with suppress(OSError):
+                end.shutdown(way)
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""The gateway as it ships, on the server it ships with, in front of a provider of every kind."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from router.config import ModelConfig
+from router.engine import Engine
+from router.profiles import PolicyFile
+from serving.app import create_app
+from serving.config import (
+    AuthConfig,
+    CascadeSettings,
+    GatewayConfig,
+    ServerConfig,
+    StoreConfig,
+)
+from serving.operations.draining_server import DrainingServer
+from serving.operations.http_protocol import HttpLimits
+from tests.agents import ACCEPT_ALL, ALWAYS_PAIRS, DIRECT, REJECT_ALL, model
+from tests.behaviours import Behaviour, Received, Script, answer, answer_anthropic, send_json
+from tests.serving.gateway.live_gateway import GatewayClient
+from tests.serving.live_service import LiveService
+from tests.upstream import Upstream
+
+__all__ = ["ADMIN_KEY", "CASCADES", "MODELS", "hardened_gateway", "play_provider"]
+
+ADMIN_KEY = "an-admin-key-of-tests"
+MODELS = ("small", "other", "large", "claude-small", "claude-large")
+_POLICIES: dict[str, tuple[PolicyFile, tuple[str, ...]]] = {
+    "drafts": (ACCEPT_ALL, ("small", "large")),
+    "doubts": (REJECT_ALL, ("small", "large")),
+    "pairs": (ALWAYS_PAIRS, ("small", "claude-small", "large")),
+    "direct": (DIRECT, ("small", "claude-large")),
+    "claude-drafts": (ACCEPT_ALL, ("claude-small", "large")),
+}
+CASCADES = tuple(_POLICIES)
+_QUIET_WITHIN_S = 5.0
+
+
+class _ShippedServer(LiveService):
+    """A service on the server that `sluice serve` runs, with its bounds on heads and bodies."""
+
+    def __init__(self, config: GatewayConfig, engine: Engine) -> None:
+        super().__init__(config, engine)
+        limits = HttpLimits(
+            max_header_bytes=config.server.max_header_bytes,
+            head_timeout_s=config.server.body_timeout_s,
+        )
+        self._shipped = DrainingServer(
+            create_app(self.service), limits=limits, drain_timeout_s=5.0
+        )
+        self._server = self._shipped
+        self._thread = threading.Thread(
+            target=self._shipped.run, kwargs={"sockets": [self._listener]}, daemon=True
+        )
+
+    def __exit__(self, *raised: object) -> None:
+        self._shipped.finish_soon()
+        super().__exit__(*raised)
+
+
+class HardenedClient(GatewayClient):
+    """A client who also sees whether anything is left behind."""
+
+    def check_nothing_is_left(self) -> None:
+        """No request is under way or waits, nothing is held, and the books add up."""
+        gateway = self.live.service.gateway
+        deadline = time.monotonic() + _QUIET_WITHIN_S
+        while gateway.admission.in_flight and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert gateway.admission.in_flight == gateway.admission.waiting == 0
+        assert gateway.journal.waiting == 0
+        self.check_ledger()
+
+
+@contextmanager
+def hardened_gateway(
+    engine: Engine,
+    upstream: Upstream,
+    folder: Path,
+    *,
+    mode: str = "open",
+    models: tuple[ModelConfig, ...] = (),
+    server: ServerConfig | None = None,
+    **sections: Any,
+) -> Iterator[HardenedClient]:
+    """A gateway over MODELS and CASCADES, whose names say what they do with drafts; further
+    `models` can be asked by their names. The admin key is ADMIN_KEY."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = GatewayConfig(
+        server=server or ServerConfig(body_timeout_s=2, log_requests=False),
+        store=StoreConfig(url=f"sqlite:///{folder / 'sluice.db'}"),
+        auth=AuthConfig.model_validate({"mode": mode, "admin_key": ADMIN_KEY}),
+        models=(*(_model(name, upstream) for name in MODELS), *models),
+        cascades=sections.pop("cascades", None) or _cascades(folder),
+        embeddings=(model("embed", upstream.url, input_cost=0.02, output_cost=0.0),),
+        **sections,
+    )
+    with _ShippedServer(config, engine) as live:
+        client = HardenedClient(live)
+        client.http = httpx.Client(base_url=live.origin, timeout=15)
+        with client.http:
+            yield client
+
+
+def play_provider(text: str = "Paris is the capital of France.", **more: Any) -> Behaviour:
+    """Answers each request in the dialect it comes in, vectors for what wants to be embedded."""
+    as_openai, as_anthropic = answer(text, **more), answer_anthropic(text)
+
+    def behave(request: Received) -> Script:
+        if request.path.endswith("/embeddings"):
+            return _embed(request)
+        return (as_anthropic if request.path.endswith("/messages") else as_openai)(request)
+
+    return behave
+
+
+def _embed(request: Received) -> Script:
+    asked = request.body["input"]
+    count = len(asked) if isinstance(asked, list) and not isinstance(asked[0], int) else 1
+    data = [
+        {"object": "embedding", "index": index, "embedding": [0.5, -0.5]} for index in range(count)
+    ]
+    usage = {"prompt_tokens": count, "total_tokens": count}
+    return send_json({"object": "list", "data": data, "model": "embed", "usage": usage})(request)
+
+
+def _model(name: str, upstream: Upstream) -> ModelConfig:
+    if name.startswith("claude"):
+        return model(name, upstream.origin, provider="anthropic", api_key="k")
+    return model(name, upstream.url)
+
+
+def _cascades(folder: Path) -> dict[str, CascadeSettings]:
+    made = {}
+    for name, (policy, chain) in _POLICIES.items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(policy.to_json()), encoding="utf-8")
+        made[name] = CascadeSettings(models=chain, policy=path)
+    return made

@@ -1,0 +1,141 @@
+"""Random requests to the chat endpoints: answered or refused, whole, in time, never with a 5xx."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.engine import Engine
+from tests.serving.hardening.chat_bodies import ANTHROPIC_BODIES, OPENAI_BODIES
+from tests.serving.hardening.examples import examples
+from tests.serving.hardening.hardened_gateway import (
+    HardenedClient,
+    hardened_gateway,
+    play_provider,
+)
+from tests.serving.hardening.judging import check_reply
+from tests.serving.hardening.values import TEXT
+from tests.upstream import Upstream
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+JSON = "application/json"
+GOOD = {"model": "drafts", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi?"}]}
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HardenedClient]:
+    folder = tmp_path_factory.mktemp("bodies")
+    with (
+        Upstream(play_provider()) as upstream,
+        hardened_gateway(engine, upstream, folder) as client,
+    ):
+        yield client
+        assert client.chat("drafts").status_code == 200
+        client.check_nothing_is_left()
+        found = Counter(row["status"] for row in client.rows())
+        assert found["ok"] > 100, found  # or hardly anything got as far as a model
+
+
+@examples(200)
+@given(body=OPENAI_BODIES)
+def test_openai_bodies(gateway: HardenedClient, body: Any) -> None:
+    check_reply(post(gateway, CHAT, body), "openai")
+
+
+@examples(200)
+@given(body=ANTHROPIC_BODIES)
+def test_anthropic_bodies(gateway: HardenedClient, body: Any) -> None:
+    check_reply(post(gateway, MESSAGES, body), "anthropic")
+
+
+def post(gateway: HardenedClient, path: str, body: Any) -> Any:
+    # Lone surrogates go out as escapes, and NaN as a bare word.
+    return gateway.http.post(path, content=json.dumps(body), headers={"content-type": JSON})
+
+
+BYTES = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda encoding, text: json.dumps({**GOOD, "x": text}, ensure_ascii=False).encode(
+            encoding, "surrogatepass" if encoding.startswith("utf") else "replace"
+        ),
+        st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp037"]),
+        TEXT,
+    ),
+    st.builds(
+        lambda cut, more: json.dumps(GOOD).encode()[:cut] + more,
+        st.integers(0, 90),
+        st.sampled_from([b"", b"}", b"\x00", b"]", b"// x", b"\xff", b'"']) | st.binary(max_size=9),
+    ),
+    # Keys that are there twice: the last one counts, as everywhere.
+    st.builds(
+        lambda first: b'{"model": %b, "messages": %b, ' % first + json.dumps(GOOD).encode()[1:],
+        st.tuples(*[st.sampled_from([b"1", b"null", b'"small"', b"{}"])] * 2),
+    ),
+    st.sampled_from(
+        [b"[" * 100_000, b'{"a":' * 50_000, b"9" * 9_999, b'{"model": "\\ud800', b"\xef\xbb\xbf{}"]
+    ),
+)
+CONTENT_TYPES = st.sampled_from(
+    [
+        *(JSON, JSON, "Application/JSON", f"{JSON}; charset=utf-8", f"{JSON};", f"{JSON};charset="),
+        *(f"{JSON}; charset=utf-16", f"{JSON}, {JSON}", "text/json", "text/plain", "", "*/*", ";"),
+        *("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json", "\xff"),
+    ]
+)
+
+
+@examples(100)
+@given(body=BYTES, kind=CONTENT_TYPES, encoding=st.sampled_from(["", "", "gzip", "identity", "x"]))
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_bodies_that_are_hardly_json(
+    gateway: HardenedClient, path: str, body: bytes, kind: str, encoding: str
+) -> None:
+    headers = {"content-type": kind, "content-encoding": encoding}
+    sent = {name: value.encode("latin-1") for name, value in headers.items() if value}
+    reply = gateway.http.post(path, content=body, headers=sent)
+    check_reply(reply, "openai" if path == CHAT else "anthropic")
+
+
+# Header values: anything but what ends a line.
+ODD = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\x00"), max_size=30)
+VALUES = ODD | st.sampled_from(
+    [
+        *("", " ", "0.5", "1", "1.0000", "0.", ".5", "-1", "1e5", "nan", "٣", "0" * 99, "0.98"),
+        *("ann", "u" * 256, "u" * 300, "Bearer", "Bearer ", "Bearer sk-slc-x", "Basic eDp4"),
+        *("no-cache", "no-store, max-age=0", "max-age", ",", "no-cache=", "00-zz-zz-01"),
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        *("x-sluice-user", "x-sluice-target-quality", "x-sluice-conversation", "authorization"),
+        *("x-api-key", "cache-control", "traceparent", "tracestate", "baggage", "x-request-id"),
+        *("anthropic-version", "anthropic-beta", "openai-organization", "idempotency-key"),
+        *("accept", "accept-encoding", "cookie", "origin", "x-forwarded-for", "forwarded"),
+        *("user-agent", "referer", "range", "if-none-match", "connection", "te", "x-sluice-cost-usd"),
+    ]
+)
+
+
+@examples(200)
+@given(headers=st.lists(st.tuples(NAMES, VALUES), max_size=6), streamed=st.booleans())
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_odd_headers(
+    gateway: HardenedClient, path: str, headers: list[tuple[str, str]], streamed: bool
+) -> None:
+    sent = [(name.encode(), value.strip().encode("latin-1")) for name, value in headers]
+    reply = gateway.http.post(
+        path,
+        content=json.dumps({**GOOD, "stream": streamed}),
+        headers=[(b"content-type", b"application/json"), *sent],
+    )
+    check_reply(reply, "openai" if path == CHAT else "anthropic")

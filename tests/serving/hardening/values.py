@@ -1,0 +1,76 @@
+"""JSON values that nobody expects, and ways to put them where others are expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import strategies as st
+
+__all__ = ["ANYTHING", "JUNK", "TEXT", "nested", "spoilt"]
+
+TEXT = st.text(max_size=40) | st.sampled_from(
+    [
+        *("", " ", "Hello?", "What is 17 + 25?", "\x00", "\ud83d", "\udc00x", "\ufeff", "\r\n"),
+        *("é" * 700, "data: [DONE]\n\n", "\u2028", "{" * 70, "event: error", "%s%n{0}"),
+    ]
+)
+_NUMBER = st.sampled_from(
+    [0, -1, 1, 2**31, 2**53 + 1, 2**63, 2**64, 10**400, -(10**30), 0.1, -0.0, 1e308, 5e-324]
+) | st.sampled_from([math.nan, math.inf, -math.inf])
+_SCALAR = st.none() | st.booleans() | st.integers() | _NUMBER | TEXT
+ANYTHING = st.recursive(
+    _SCALAR,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+"""Any JSON value; of floats also those that JSON has no form for."""
+
+
+def nested(depth: int) -> Any:
+    """Lists and objects within each other."""
+    value: Any = 0
+    for level in range(depth):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+JUNK = ANYTHING | st.sampled_from([nested(40), nested(70), nested(500), "x" * 30_000])
+"""The same, and what is deep or long."""
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
+    """A value of `values` in which one to three things are replaced, missing, or there twice."""
+    value = deepcopy(draw(values))
+    for _ in range(draw(st.integers(1, 3))):
+        places = list(_places(value))
+        if not places:
+            break
+        holder, key = draw(st.sampled_from(places))
+        how = draw(st.sampled_from(("replace", "replace", "drop", "double", "wrap")))
+        if how == "replace":
+            holder[key] = draw(JUNK)
+        elif how == "drop":
+            del holder[key]
+        elif how == "wrap":
+            holder[key] = draw(st.sampled_from(([holder[key]], {"type": holder[key]})))
+        elif isinstance(holder, list):
+            holder.insert(key, holder[key])
+        else:
+            holder[f"{key}_"] = holder[key]
+    return value
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (object or list, key or index) within a value; not too deep."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(6):
+        below = []
+        for node in level:
+            keys = node if isinstance(node, dict) else range(len(node))
+            yield from ((node, key) for key in keys)
+            below += [node[key] for key in keys if isinstance(node[key], dict | list) and node[key]]
+        level = below
