@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The gateway as a container: docker build -t sluice . ; docs/deployment.md says how to run it.
 ARG PYTHON=3.12
 
@@ -11,9 +10,8 @@ COPY serving ./serving
 COPY training ./training
 COPY models ./models
 # An ordinary wheel: it carries the current artifact, and nothing of this folder is needed later.
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --disable-pip-version-check --python /opt/sluice/bin/python install \
-    --constraint constraints.txt '.[postgres,redis,otel]'
+RUN pip --disable-pip-version-check --python /opt/sluice/bin/python install --no-cache-dir \
+        --constraint constraints.txt '.[postgres,redis,otel]'
 
 FROM python:${PYTHON}-slim
 LABEL org.opencontainers.image.title="Sluice" \

@@ -22,7 +22,7 @@ from router.errors import SluiceError
 
 from .config import GatewayConfig, check_exposure
 from .config.discovery import no_models_hint
-from .operations.logs import configure_logging
+from .operations.logs import Level, configure_logging
 from .operations.shared_metrics import forget_worker, keep_metrics_private, share_metrics
 from .operations.supervisor import Supervisor
 from .operations.worker_process import Orders, WorkerProcess, leave_signals_to_parent
@@ -54,8 +54,9 @@ def run(load: Callable[[], GatewayConfig]) -> NoReturn:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    _log_at("info")  # what is odd about the configuration is told while it is read
     config = load()
-    _configure_logging(config)
+    _log_at(config.server.log_level)
     check_exposure(config)
     _raise_open_files()
     with listen(config.server.host, config.server.port) as listener:
@@ -111,8 +112,7 @@ def ready_lines(listener: socket.socket, artifact: str, hint: str | None = None)
         f"Sluice {installed_version()} ready on {url} (artifact {artifact})\n"
         f"Try it:\n"
         f"  curl -s {url}/v1/route -H 'content-type: application/json' "
-        '-d \'{"prompt": "What is the capital of France?"}\''
-        + (f"\n{hint}" if hint else "")
+        '-d \'{"prompt": "What is the capital of France?"}\'' + (f"\n{hint}" if hint else "")
     )
 
 
@@ -216,9 +216,10 @@ def _work(
     """What each of several processes does."""
     leave_signals_to_parent()
     share_metrics(folder)
+    _log_at("warning")
     try:
         config = load()
-        _configure_logging(config)
+        _log_at(config.server.log_level)
         server = _assemble(config, listener, orders.say_ready, orders)
         server.run(sockets=[listener])
         server.raise_failure()
@@ -233,8 +234,9 @@ def _work(
 # -- both -----------------------------------------------------------------------------------------
 
 
-def _configure_logging(config: GatewayConfig) -> None:
-    configure_logging(config.server.log_level, json=not sys.stderr.isatty())
+def _log_at(level: Level) -> None:
+    """JSON for programs, plain lines for who watches."""
+    configure_logging(level, json=not sys.stderr.isatty())
 
 
 def _raise_open_files() -> None:

@@ -126,7 +126,9 @@ def _read(connection: Connection) -> Books:
             for row in rows
             if row.settled_nano or row.held_nano
         },
-        request_ids=list(connection.execute(select(outcomes.c.request_id)).scalars()),
+        request_ids=list(
+            connection.execute(select(outcomes.c.request_id).order_by(outcomes.c.id)).scalars()
+        ),
         n_calls=count(calls),
         n_holds=count(holds),
     )
@@ -135,10 +137,12 @@ def _read(connection: Connection) -> Books:
 def _recompute(connection: Connection) -> dict[tuple[str, str], tuple[int, int]]:
     settled: defaultdict[tuple[str, str], int] = defaultdict(int)
     held: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in connection.execute(select(outcomes)):
-        for account in accounts_of(row.key_id, row.user):
-            for key in (day_key(row.at), month_key(row.at)):
-                settled[key, account] += row.cost_nano
+    alike = (outcomes.c.key_id, outcomes.c.user, outcomes.c.at)
+    sums = select(*alike, func.sum(outcomes.c.cost_nano)).group_by(*alike)
+    for key_id, user, at, cost_nano in connection.execute(sums):
+        for account in accounts_of(key_id, user):
+            for key in (day_key(at), month_key(at)):
+                settled[key, account] += int(cost_nano)
     for amount_nano, windows in connection.execute(select(holds.c.amount_nano, holds.c.windows)):
         for key, account in _pairs(json.loads(windows)):
             held[key, account] += amount_nano

@@ -7,7 +7,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -40,14 +40,19 @@ def prepare_file(path: Path, name: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Only a new file is opened here: closing one that SQLite has open would drop its locks.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        pass
+        if not path.exists():
+            with suppress(FileExistsError):  # another process was faster
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as exc:
         raise StoreError(
             f"the store {name} cannot be made ({exc.strerror}); make its folder writable, or name "
             "another place"
         ) from exc
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StoreError(
+            f"the store {name} may not be read and written; make the file writable, or name "
+            "another place"
+        )
     with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as db:
         mode = wait_while_busy(lambda: _enter_write_ahead_mode(db), WAIT_S)
     if mode != "wal":

@@ -25,8 +25,6 @@ _STATES: Final = (
     ("53100", "its disk is full", "make room on the server"),
     ("53", "it is out of resources", "see max_connections and the memory of the server"),
     ("55P03", "it was in use for too long", "see that nothing else locks its tables"),
-    ("28", "it refuses the login", "see user, password and pg_hba.conf"),
-    ("3D", "there is no such database", "create it, or name another one"),
     ("42501", "it does not give the rights needed", "grant them to the user of the url"),
     ("42P01", "a table is missing", "see that nobody removed tables of the store"),
     ("25006", "it is read-only", "name the primary server, not a standby"),

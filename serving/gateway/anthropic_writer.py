@@ -13,6 +13,7 @@ from router.providers.wire import WireError
 
 from ..errors import ApiError
 from .anthropic_events import message_events
+from .anthropic_fields import mend_event, mend_message
 from .error_bodies import describe_error, untold
 from .pieces import comment, to_json
 
@@ -24,12 +25,12 @@ _ENDS: Final = ("message_delta", "message_stop")  # what says that a message is 
 
 
 def anthropic_body(completion: Completion) -> Mapping[str, Any]:
-    """The message of an answer: the provider's own where it speaks Anthropic's format.
+    """The message of an answer: the provider's own, mended, where it speaks Anthropic's format.
 
     Raises ApiError (502) for a tool call whose arguments are no JSON object.
     """
     if completion.native is not None:
-        return completion.native
+        return mend_message(completion.native, completion.model or "")
     try:
         return anthropic_reply(_identified(completion.reply))
     except WireError as exc:
@@ -76,6 +77,7 @@ class AnthropicWriter:
         return _line(describe_error(error, "anthropic", request_id=self._request_id))
 
     def _pass_on(self, event: Mapping[str, Any]) -> bytes:
+        event = mend_event(event)
         if event["type"] in _ENDS:
             self._held.append(event)
             return b""

@@ -141,11 +141,13 @@ class OpenAIWriter:
 
 
 def _head(body: Mapping[str, Any], model: str = "") -> Json:
-    """What all chunks of an answer have in common; made up where the provider says nothing."""
+    """What all chunks of an answer have in common; made up where the provider says nothing that
+    could be it."""
+    found, name, created = body.get("id"), body.get("model"), body.get("created")
     return {
-        "id": body.get("id") or f"chatcmpl-{secrets.token_hex(12)}",
-        "created": body.get("created") or int(time.time()),
-        "model": body.get("model") or model,
+        "id": found if found and isinstance(found, str) else f"chatcmpl-{secrets.token_hex(12)}",
+        "created": created if created and isinstance(created, int) else int(time.time()),
+        "model": name if name and isinstance(name, str) else model,
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import orjson
 
+from ..errors import ApiError
+
 __all__ = ["comment", "cut", "cut_tokens", "data_line", "to_json"]
 
 _PIECE_CHARS: Final = 64
@@ -37,13 +39,22 @@ def cut_tokens(tokens: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str
 
 
 def to_json(value: Any) -> bytes:
-    """`value` as JSON; any mapping is an object."""
-    return orjson.dumps(value, default=_as_dict)
+    """`value` as JSON; any mapping is an object. Raises ApiError (502) for a provider's answer that
+    was read, but is nested deeper than can be written."""
+    try:
+        return orjson.dumps(value, default=_as_dict)
+    except orjson.JSONEncodeError:
+        raise ApiError(
+            502,
+            "the provider's answer is nested too deeply to be passed on",
+            code="upstream_failed",
+            kind="upstream_error",
+        ) from None  # the original may quote it
 
 
 def data_line(value: Any) -> bytes:
-    """An event of `value` without a name."""
-    return b"data: " + orjson.dumps(value, default=_as_dict) + b"\n\n"
+    """An event of `value` without a name; raises ApiError as `to_json` does."""
+    return b"data: " + to_json(value) + b"\n\n"
 
 
 def comment(name: str, value: Mapping[str, str]) -> bytes:

@@ -22,6 +22,7 @@ __all__ = ["HttpLimits", "bounded_protocol"]
 
 _LOG = logging.getLogger("sluice.connections")
 
+_FRESH_S: Final = 0.5
 _OFFER: Final = frozenset({b"upgrade", b"http2-settings"})  # headers and tokens of "connection"
 _MAX_OFFERS: Final = 8  # in one piece
 _MAX_PIPELINED: Final = 64
@@ -71,6 +72,7 @@ class _BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
         self._timer: asyncio.TimerHandle | None = None  # for a head, or for the end of a refusal
+        self._made_at = 0.0
         self._head_bytes = 0  # of a head that has begun in an earlier piece
         self._framing_bytes = 0  # since the last byte of a body
         self._in_body = False
@@ -80,6 +82,7 @@ class _BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._made_at = self.loop.time()
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,10 +130,12 @@ class _BoundedHttpProtocol(HttpToolsProtocol):
         self.headers = _NO_HEADERS
 
     def shutdown(self) -> None:
-        """Close what is idle, and what is busy once its answer is sent."""
+        """Close what is idle, and what is busy once its answer is sent. Asked again and again
+        until all are closed, so that one just made has a moment for the request it was made for.
+        """
         if self._refused:
             self.transport.close()
-        else:
+        elif self.cycle is not None or self.loop.time() - self._made_at >= _FRESH_S:
             super().shutdown()
 
     # -- offers to upgrade ------------------------------------------------------------------------

@@ -22,7 +22,15 @@ from router.errors import SluiceError
 from ..errors import ApiError
 from .secrets_mask import mask_secrets
 
-__all__ = ["REQUESTS", "JsonFormatter", "PlainFormatter", "configure_logging", "log_loop_error"]
+__all__ = [
+    "REQUESTS",
+    "JsonFormatter",
+    "Level",
+    "PlainFormatter",
+    "configure_logging",
+    "describe_error",
+    "log_loop_error",
+]
 
 REQUESTS: Final = "sluice.requests"
 """The logger of finished requests: figures and names from the configuration, nothing to mask."""

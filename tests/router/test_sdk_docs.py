@@ -48,7 +48,8 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Upstre
 
         def init(self: CascadeAgent, *args: Any, **options: Any) -> None:
             real(self, *args, **options)
-            for member in self._runner.decider.roster.members:
+            roster = self._runner.decider.roster
+            for member in map(roster.member, roster.names):
                 for lane in member.client._lanes:
                     object.__setattr__(lane.endpoint, "url", _here(lane.endpoint.url, upstream))
 

@@ -49,7 +49,8 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     if path == "/v1/embeddings" and isinstance(body.get("model"), str):
         return _instead(body, "model", ("sluice-encoder", "embed"))
     if path == "/v1/feedback" and isinstance(body.get("request_id"), str):
-        return _instead(body, "request_id", (_REQUEST_ID,))
+        is_valid = 1 <= len(body["request_id"]) <= 200  # what is not is to be refused
+        return _instead(body, "request_id", (_REQUEST_ID,)) if is_valid else body
     return body
 
 

@@ -61,8 +61,8 @@ OTHER_PART = st.sampled_from(
 )
 CONTENT = TEXT | st.lists(TEXT_PART | IMAGE | OTHER_PART, max_size=3)
 CALL = st.builds(
-    lambda id, name, arguments: {
-        "id": id,
+    lambda call_id, name, arguments: {
+        "id": call_id,
         "type": "function",
         "function": {"name": name, "arguments": arguments},
     },
@@ -155,7 +155,9 @@ SOURCE = st.sampled_from(
         {},
     ]
 )
-CACHED = {"cache_control": st.sampled_from([{"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}])}
+CACHED = {
+    "cache_control": st.sampled_from([{"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}])
+}
 BLOCK = st.one_of(
     st.fixed_dictionaries({"type": st.just("text"), "text": TEXT}, optional=CACHED),
     st.fixed_dictionaries({"type": st.sampled_from(["image", "document"]), "source": SOURCE}),

@@ -55,9 +55,7 @@ class _ShippedServer(LiveService):
             max_header_bytes=config.server.max_header_bytes,
             head_timeout_s=config.server.body_timeout_s,
         )
-        self._shipped = DrainingServer(
-            create_app(self.service), limits=limits, drain_timeout_s=5.0
-        )
+        self._shipped = DrainingServer(create_app(self.service), limits=limits, drain_timeout_s=5.0)
         self._server = self._shipped
         self._thread = threading.Thread(
             target=self._shipped.run, kwargs={"sockets": [self._listener]}, daemon=True
@@ -97,7 +95,7 @@ def hardened_gateway(
     `models` can be asked by their names. The admin key is ADMIN_KEY."""
     folder.mkdir(parents=True, exist_ok=True)
     config = GatewayConfig(
-        server=server or ServerConfig(body_timeout_s=2, log_requests=False),
+        server=server or ServerConfig(body_timeout_s=1, log_requests=False),
         store=StoreConfig(url=f"sqlite:///{folder / 'sluice.db'}"),
         auth=AuthConfig.model_validate({"mode": mode, "admin_key": ADMIN_KEY}),
         models=(*(_model(name, upstream) for name in MODELS), *models),

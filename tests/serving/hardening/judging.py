@@ -13,6 +13,8 @@ __all__ = ["check_reply", "read_events"]
 
 REFUSED = frozenset({400, 401, 404, 408, 413, 415, 429, 431})
 
+_BEFORE_ANY_ROUTE = ("malformed_request", "headers_too_large", "request_timeout")
+
 
 def check_reply(
     reply: httpx.Response, dialect: Dialect, *, failed: frozenset[int] = frozenset()
@@ -22,7 +24,7 @@ def check_reply(
     ids = {reply.headers.get(name) for name in ("x-sluice-request-id", "x-request-id")}
     if reply.status_code != 200:
         assert reply.status_code in REFUSED | failed, (reply.status_code, reply.text)
-        return _check_error(reply.json(), dialect, reply.status_code)
+        return _check_error(reply.json(), dialect)
     assert len(ids) == 1
     assert None not in ids
     kind = reply.headers["content-type"]
@@ -60,13 +62,13 @@ def _no(constant: str) -> Any:
     raise AssertionError(f"{constant} is no JSON")
 
 
-def _check_error(body: Any, dialect: Dialect, status: int) -> str:
+def _check_error(body: Any, dialect: Dialect) -> str:
     assert isinstance(body, dict), body
     error = body["error"]
     assert set(error) == {"message", "type", "param", "code"}, error
     assert all(isinstance(error[name], str) and error[name] for name in ("message", "type", "code"))
     assert error["param"] is None or isinstance(error["param"], str)
-    if dialect == "anthropic" and status not in (408, 431):  # these may be refused before any route
+    if dialect == "anthropic" and error["code"] not in _BEFORE_ANY_ROUTE:
         assert body["type"] == "error"
         assert body["request_id"].startswith("slc_")
     code: str = error["code"]
@@ -109,7 +111,9 @@ def _check_message(body: Any) -> None:
     assert isinstance(body["model"], str)
     assert body["stop_reason"] is None or isinstance(body["stop_reason"], str)
     assert all(isinstance(block["type"], str) for block in body["content"])
-    assert all(isinstance(block["text"], str) for block in body["content"] if block["type"] == "text")
+    assert all(
+        isinstance(block["text"], str) for block in body["content"] if block["type"] == "text"
+    )
     _check_usage(body["usage"], "input_tokens", "output_tokens")
 
 
@@ -135,7 +139,7 @@ def _check_chunks(events: list[tuple[str, Any]]) -> str:
         assert ended
         return "stream"
     assert not ended
-    _check_error(last, "openai", 502)
+    _check_error(last, "openai")
     return "broken"
 
 
@@ -148,7 +152,7 @@ def _check_events(events: list[tuple[str, Any]]) -> str:
     if kinds[-1] == "error":
         assert "message_stop" not in kinds
         assert "message_delta" not in kinds
-        _check_error(events[-1][1], "anthropic", 502)
+        _check_error(events[-1][1], "anthropic")
         return "broken"
     assert kinds[0] == "message_start"
     assert kinds[-1] == "message_stop"

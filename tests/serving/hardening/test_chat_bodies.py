@@ -29,9 +29,7 @@ GOOD = {"model": "drafts", "max_tokens": 9, "messages": [{"role": "user", "conte
 
 
 @pytest.fixture(scope="module")
-def gateway(
-    engine: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HardenedClient]:
+def gateway(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HardenedClient]:
     folder = tmp_path_factory.mktemp("bodies")
     with (
         Upstream(play_provider()) as upstream,
@@ -44,13 +42,13 @@ def gateway(
         assert found["ok"] > 100, found  # or hardly anything got as far as a model
 
 
-@examples(200)
+@examples(500)
 @given(body=OPENAI_BODIES)
 def test_openai_bodies(gateway: HardenedClient, body: Any) -> None:
     check_reply(post(gateway, CHAT, body), "openai")
 
 
-@examples(200)
+@examples(500)
 @given(body=ANTHROPIC_BODIES)
 def test_anthropic_bodies(gateway: HardenedClient, body: Any) -> None:
     check_reply(post(gateway, MESSAGES, body), "anthropic")
@@ -93,7 +91,7 @@ CONTENT_TYPES = st.sampled_from(
 )
 
 
-@examples(100)
+@examples(150)
 @given(body=BYTES, kind=CONTENT_TYPES, encoding=st.sampled_from(["", "", "gzip", "identity", "x"]))
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_bodies_that_are_hardly_json(
@@ -102,40 +100,4 @@ def test_bodies_that_are_hardly_json(
     headers = {"content-type": kind, "content-encoding": encoding}
     sent = {name: value.encode("latin-1") for name, value in headers.items() if value}
     reply = gateway.http.post(path, content=body, headers=sent)
-    check_reply(reply, "openai" if path == CHAT else "anthropic")
-
-
-# Header values: anything but what ends a line.
-ODD = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\x00"), max_size=30)
-VALUES = ODD | st.sampled_from(
-    [
-        *("", " ", "0.5", "1", "1.0000", "0.", ".5", "-1", "1e5", "nan", "٣", "0" * 99, "0.98"),
-        *("ann", "u" * 256, "u" * 300, "Bearer", "Bearer ", "Bearer sk-slc-x", "Basic eDp4"),
-        *("no-cache", "no-store, max-age=0", "max-age", ",", "no-cache=", "00-zz-zz-01"),
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    ]
-)
-NAMES = st.sampled_from(
-    [
-        *("x-sluice-user", "x-sluice-target-quality", "x-sluice-conversation", "authorization"),
-        *("x-api-key", "cache-control", "traceparent", "tracestate", "baggage", "x-request-id"),
-        *("anthropic-version", "anthropic-beta", "openai-organization", "idempotency-key"),
-        *("accept", "accept-encoding", "cookie", "origin", "x-forwarded-for", "forwarded"),
-        *("user-agent", "referer", "range", "if-none-match", "connection", "te", "x-sluice-cost-usd"),
-    ]
-)
-
-
-@examples(200)
-@given(headers=st.lists(st.tuples(NAMES, VALUES), max_size=6), streamed=st.booleans())
-@pytest.mark.parametrize("path", [CHAT, MESSAGES])
-def test_odd_headers(
-    gateway: HardenedClient, path: str, headers: list[tuple[str, str]], streamed: bool
-) -> None:
-    sent = [(name.encode(), value.strip().encode("latin-1")) for name, value in headers]
-    reply = gateway.http.post(
-        path,
-        content=json.dumps({**GOOD, "stream": streamed}),
-        headers=[(b"content-type", b"application/json"), *sent],
-    )
     check_reply(reply, "openai" if path == CHAT else "anthropic")

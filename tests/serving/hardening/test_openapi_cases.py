@@ -44,9 +44,7 @@ PUBLIC = ("/health/live", "/health/ready")
 
 
 @pytest.mark.parametrize("mode", ["open", "keys"])
-def test_every_operation_keeps_to_the_document(
-    mode: str, engine: Engine, tmp_path: Path
-) -> None:
+def test_every_operation_keeps_to_the_document(mode: str, engine: Engine, tmp_path: Path) -> None:
     with (
         Upstream(play_provider()) as upstream,
         hardened_gateway(engine, upstream, tmp_path, mode=mode) as gateway,

@@ -37,8 +37,24 @@ def nested(depth: int) -> Any:
     return value
 
 
-JUNK = ANYTHING | st.sampled_from([nested(40), nested(70), nested(500), "x" * 30_000])
+JUNK = ANYTHING | st.sampled_from([40, 70, 300]).map(nested) | st.just("x" * 30_000)
 """The same, and what is deep or long."""
+
+
+_NAMES = (
+    *("id", "object", "created", "model", "choices", "usage", "error", "index", "delta", "message"),
+    *("role", "content", "type", "text", "tool_calls", "function", "function_call", "refusal"),
+    *("finish_reason", "logprobs", "stop_reason", "stop_sequence", "reasoning_content", "name"),
+    *("thinking", "thinking_blocks", "anthropic_content", "audio", "annotations", "service_tier"),
+    *(
+        "prompt_tokens",
+        "input_tokens",
+        "prompt_tokens_details",
+        "input",
+        "partial_json",
+        "citations",
+    ),
+)
 
 
 @st.composite
@@ -50,17 +66,19 @@ def spoilt(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
         if not places:
             break
         holder, key = draw(st.sampled_from(places))
-        how = draw(st.sampled_from(("replace", "replace", "drop", "double", "wrap")))
+        how = draw(st.sampled_from(("replace", "replace", "drop", "double", "wrap", "add")))
         if how == "replace":
-            holder[key] = draw(JUNK)
+            holder[key] = deepcopy(draw(JUNK))
         elif how == "drop":
             del holder[key]
         elif how == "wrap":
             holder[key] = draw(st.sampled_from(([holder[key]], {"type": holder[key]})))
+        elif how == "add" and isinstance(holder, dict):
+            holder[draw(st.sampled_from(_NAMES))] = draw(JUNK)
         elif isinstance(holder, list):
-            holder.insert(key, holder[key])
+            holder.insert(key, deepcopy(holder[key]))
         else:
-            holder[f"{key}_"] = holder[key]
+            holder[f"{key}_"] = deepcopy(holder[key])
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -80,10 +80,8 @@ async def test_a_hold_that_is_cancelled_just_after_it_is_made_is_given_back(
             await asyncio.sleep(0)
         loop.call_soon(waiting.cancel)  # a turn too late, or in the very turn
         waiting.cancel()
-        try:
+        with suppress(asyncio.CancelledError):
             await journal.release(await waiting)
-        except asyncio.CancelledError:
-            pass
     await journal.aclose()
     assert audit(database).n_holds == 0
 
@@ -120,9 +118,7 @@ async def test_a_record_that_fails_after_a_cancellation_is_told(
     await journal.release(await hold(journal))
     with locked(database):
         outcome = made_outcome("r1", 9)
-        recording = asyncio.create_task(
-            journal.record(outcome, [made_call(9)], [], ACCOUNTS)
-        )
+        recording = asyncio.create_task(journal.record(outcome, [made_call(9)], [], ACCOUNTS))
         refused = hold(journal)
         await asyncio.sleep(0.05)
         await cancel(recording)
@@ -143,9 +139,7 @@ async def test_the_event_loop_runs_on_while_the_database_is_busy(
     with locked(database):
         waiting = [hold(journal) for _ in range(5)]
         outcome = made_outcome("r1", 3)
-        waiting_record = asyncio.create_task(
-            journal.record(outcome, [made_call(3)], [], ACCOUNTS)
-        )
+        waiting_record = asyncio.create_task(journal.record(outcome, [made_call(3)], [], ACCOUNTS))
         started = loop.time()
         while loop.time() < started + 1.0:
             before = loop.time()

@@ -120,8 +120,9 @@ async def test_an_outcome_is_kept_field_by_field(journal: Journal, database: Dat
     full = made_outcome(
         "r1", 7, streamed=True, http_status=502, error_code="x", cached="exact", drafts_agree=True,
         domain_confidence=0.5, artifact="v1", target_quality=0.98, p_success=0.25,
-        p_acceptable=0.75, plan="{}", propensity=0.125, features=bytes(range(256)), input_tokens=2**40,
-        output_tokens=3, unpriced=True, baseline_nano=2**50, overhead_ms=1.5, first_token_ms=2.5,
+        p_acceptable=0.75, plan="{}", propensity=0.125, features=bytes(range(256)),
+        input_tokens=2**40, output_tokens=3, unpriced=True, baseline_nano=2**50,
+        overhead_ms=1.5, first_token_ms=2.5,
         prompt='{"q": "é\U0001f600"}', answer="a\n",
     )  # fmt: skip
     bare = made_outcome("r2", user="", action=None, model=None, features=None)
@@ -149,9 +150,7 @@ async def test_a_request_counts_once(journal: Journal, database: Database) -> No
     held = await hold(journal, 50)
     for _ in range(2):
         await journal.record(made_outcome("r1", 40), [made_call(40)], [held], ACCOUNTS)
-    twice = [
-        journal.record(made_outcome("r2", 7), [made_call(7)], [], ACCOUNTS) for _ in range(3)
-    ]
+    twice = [journal.record(made_outcome("r2", 7), [made_call(7)], [], ACCOUNTS) for _ in range(3)]
     await asyncio.gather(*twice)
     books = audit(database)
     assert sorted(books.request_ids) == ["r1", "r2"]
