@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from router.engine import Engine
 from router.providers.transport import Transport
+from router.records.allowances import Allowances
 from router.records.database import Database
 from router.records.journal import Journal
 
@@ -56,6 +57,7 @@ def build_gateway(
         config=config,
         database=database,
         journal=journal,
+        allowances=Allowances(journal),
         access=Access(config.auth, database),
         rate_limits=rate_limits,
         admission=Admission(

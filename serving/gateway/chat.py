@@ -70,7 +70,7 @@ class ChatEndpoint:
             tenant=tenant,
             ask=ask,
             route=gateway.route(ask.model, tenant),
-            tab=Tab(gateway.journal, gateway.limits(tenant, ask.user)),
+            tab=Tab(gateway.allowances, gateway.limits(tenant, ask.user)),
             keeps_text=gateway.config.store.store_text,
         )
         sender.extra += plain_headers(await gateway.rate_limits.admit(tenant))
@@ -84,5 +84,6 @@ class ChatEndpoint:
             presence.forget()
         finally:
             presence.close()
+            case.tab.close()
             gateway.admission.leave()
             await gateway.rate_limits.count_tokens(tenant, case.tab.tokens)

@@ -105,7 +105,7 @@ class EmbeddingsEndpoint:
             request_id=request_id,
             tenant=tenant,
             ask=ask,
-            tab=Tab(gateway.journal, gateway.limits(tenant, ask.user)),
+            tab=Tab(gateway.allowances, gateway.limits(tenant, ask.user)),
             keeps_text=gateway.config.store.store_text,
         )
         headers = plain_headers(await gateway.rate_limits.admit(tenant))
@@ -120,6 +120,7 @@ class EmbeddingsEndpoint:
             raise ApiError(_LEFT, "the client has left", code="client_left") from None
         finally:
             presence.close()
+            case.tab.close()
             gateway.admission.leave()
             await gateway.rate_limits.count_tokens(tenant, case.tab.tokens)
         return reply, [*headers, *own]

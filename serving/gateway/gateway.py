@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from router.budget import Limit
 from router.providers.transport import Transport
 from router.records.accounts import TOTAL, account_limits, key_account, user_account
+from router.records.allowances import Allowances
 from router.records.database import Database
 from router.records.journal import Journal
 
@@ -35,6 +36,7 @@ class Gateway:
     config: GatewayConfig
     database: Database
     journal: Journal
+    allowances: Allowances
     access: Access
     rate_limits: RateLimits
     admission: Admission
@@ -80,6 +82,7 @@ class Gateway:
     async def aclose(self) -> None:
         """Let go of connections and files, once everything is recorded."""
         await self.transport.aclose()
+        await self.allowances.aclose()
         await self.journal.aclose()
         await self.rate_limits.aclose()
         if self.cache is not None:

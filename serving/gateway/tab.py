@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from router.budget import Limit
 from router.chat import Completion
 from router.money import to_nano
-from router.records.journal import Hold, Journal
+from router.records.allowances import Allowances, Share
+from router.records.journal import Hold
 from router.records.outcome import CallRecord
 
 __all__ = ["Tab"]
@@ -23,7 +24,7 @@ class _Entry:
     provider: str
     at: float
     bound_nano: int
-    hold: Hold | None
+    share: Share | None
 
 
 class Tab:
@@ -31,19 +32,21 @@ class Tab:
 
     What calls have cost is not written at once: `calls` and `holds` go into the journal together
     with the request's outcome, so that the ledger is the sum of the outcomes at every moment. A
-    process that dies before leaves its holds, which expire.
+    process that dies before leaves its holds, which expire. To be closed in the end, whatever
+    became of the request.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        allowances: Allowances,
         limits: Sequence[Limit],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.calls: list[CallRecord] = []
         self.holds: list[Hold] = []
-        self._journal = journal
+        self._allowances = allowances
+        self._shares: list[tuple[Share, int]] = []
         self._limits = tuple(limits)
         self._clock = clock
 
@@ -54,36 +57,46 @@ class Tab:
     async def reserve(
         self, *, upper_bound_usd: float | None, model: str, provider: str, lease_s: float
     ) -> _Entry:
-        now, bound_nano, hold = self._clock(), 0, None
+        now, bound_nano, share = self._clock(), 0, None
         if self._limits:
             bound_nano = to_nano(upper_bound_usd or 0.0)
-            hold = await self._journal.hold(bound_nano, self._limits, lease_s=lease_s, now=now)
-        return _Entry(model=model, provider=provider, at=now, bound_nano=bound_nano, hold=hold)
+            share = await self._allowances.take(bound_nano, self._limits, lease_s=lease_s, now=now)
+        return _Entry(model=model, provider=provider, at=now, bound_nano=bound_nano, share=share)
 
     async def settle(
         self, reservation: _Entry, cost_usd: float | None, *, completion: Completion | None
     ) -> None:
         usage = None if completion is None else completion.usage
         cost_nano = None if cost_usd is None else to_nano(cost_usd)
+        charged_nano = reservation.bound_nano if cost_nano is None else cost_nano
         self.calls.append(
             CallRecord(
                 at=reservation.at,
                 model=reservation.model,
                 provider=reservation.provider,
                 cost_nano=cost_nano,
-                charged_nano=reservation.bound_nano if cost_nano is None else cost_nano,
+                charged_nano=charged_nano,
                 input_tokens=None if usage is None else usage.prompt_tokens,
                 output_tokens=None if usage is None else usage.completion_tokens,
                 cached_tokens=None if usage is None else usage.cached_tokens,
                 latency_ms=None if completion is None else completion.latency_ms,
             )
         )
-        if reservation.hold is not None:
-            self.holds.append(reservation.hold)
+        share = reservation.share
+        if share is not None:
+            self._shares.append((share, charged_nano))
+            if share.hold is not None:
+                self.holds.append(share.hold)
 
     async def release(self, reservation: _Entry) -> None:
-        if reservation.hold is not None:
-            await self._journal.release(reservation.hold)
+        if reservation.share is not None:
+            await self._allowances.release(reservation.share)
+
+    def close(self) -> None:
+        """Let others have what the calls did not cost."""
+        shares, self._shares = self._shares, []
+        for share, charged_nano in shares:
+            self._allowances.settle(share, charged_nano)
 
     @property
     def charged_nano(self) -> int:
