@@ -123,8 +123,9 @@ class ArtifactForeignError(ArtifactError):
 class BudgetExceededError(SluiceError):
     """A call might cost more than `scope` has left of its limit; it was not made.
 
-    `scope`: "daily", "monthly", "user_daily" or "user_monthly". Amounts are in USD; `spent_usd`
-    counts what is reserved for calls under way. `resets_in_s`: until the window begins anew.
+    `scope`: "daily", "monthly", "user_daily", "user_monthly", in a gateway also "key_daily" and
+    "key_monthly". Amounts are in USD; `spent_usd` counts what is reserved for calls under way.
+    `resets_in_s`: until the window begins anew.
     """
 
     def __init__(

@@ -3,9 +3,9 @@
     python scripts/smoke_wheel.py dist/sluice_router-0.1.0-py3-none-any.whl
 
 Checks that the wheel works by itself on the artifact it carries: the command line answers, the
-service starts, routes and stops, an agent asks a model on loopback, torch is not pulled in, and
-importing `router` is fast. Needs only the standard library and a package index; the first thing
-that is wrong ends it with a line.
+service starts, routes, answers a chat through a model on loopback, shows its page and stops, an
+agent asks the same model, torch is not pulled in, and importing `router` is fast. Needs only the
+standard library and a package index; the first thing that is wrong ends it with a line.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import time
 import urllib.error
 import urllib.request
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -106,11 +108,22 @@ def check_command_line(installed: Installed) -> None:
     print(f"ok  {version}, artifact {listing['current']}, route {plan['plan']['action']}")
 
 
+CONFIG = """
+models:
+  - {{name: gpt-4o-mini, provider: local, api_base: "{url}", cost: 0.001, max_tokens: 500}}
+  - {{name: gpt-4o, provider: local, api_base: "{url}", cost: 0.01, max_tokens: 500}}
+budget: {{daily_limit: 5}}
+"""
+
+
 def check_service(installed: Installed) -> None:
-    """The service becomes ready, answers /v1/route, and an interrupt stops it with status 0."""
+    """The service becomes ready, routes, answers a chat that it then knows the cost of, shows its
+    page, and an interrupt stops it with status 0."""
     port = free_port()
-    log_path = installed.cwd / "serve.log"
-    with log_path.open("w") as log:
+    url, log_path = f"http://127.0.0.1:{port}", installed.cwd / "serve.log"
+    with model_on_loopback() as model, log_path.open("w") as log:
+        (installed.cwd / "sluice.yaml").write_text(CONFIG.format(url=model))
+        installed.call("sluice", "serve", "--check")
         server = subprocess.Popen(
             [str(installed.bin / "sluice"), "serve", "--host", "127.0.0.1", "--port", str(port)],
             cwd=installed.cwd,
@@ -119,10 +132,8 @@ def check_service(installed: Installed) -> None:
             stderr=subprocess.STDOUT,
         )
         try:
-            ready_s = wait_until_ready(server, f"http://127.0.0.1:{port}/health/ready")
-            answer = post(f"http://127.0.0.1:{port}/v1/route", {"prompt": "hello"})
-            if "plan" not in answer:
-                raise SmokeError(f"/v1/route answered without a plan: {answer}")
+            ready_s = wait_until_ready(server, f"{url}/health/ready")
+            use_service(url)
             server.send_signal(signal.SIGINT)
             status = server.wait(STOP_LIMIT_S)
             if status != 0:
@@ -133,7 +144,32 @@ def check_service(installed: Installed) -> None:
             if server.poll() is None:
                 server.kill()
                 server.wait()
-    print(f"ok  service ready after {ready_s:.1f} s, routed, stopped by an interrupt")
+    print(f"ok  service ready after {ready_s:.1f} s, routed, answered, stopped by an interrupt")
+
+
+def use_service(url: str) -> None:
+    """Route, chat, and look at what it says of that."""
+    answer = post(f"{url}/v1/route", {"prompt": "hello"})
+    if "plan" not in answer:
+        raise SmokeError(f"/v1/route answered without a plan: {answer}")
+    question = {"role": "user", "content": "What is the capital of France?"}
+    chat = post(f"{url}/v1/chat/completions", {"model": "auto", "messages": [question]})
+    if "Paris" not in str(chat.get("choices")):
+        raise SmokeError(f"/v1/chat/completions did not answer: {chat}")
+    told = json.loads(get(f"{url}/v1/analytics"))
+    if told["total"]["requests"] != 1 or not told["total"]["cost_usd"]:
+        raise SmokeError(f"/v1/analytics does not know of the chat: {told['total']}")
+    if b"<html" not in get(f"{url}/"):
+        raise SmokeError("there is no page at /")
+
+
+@contextmanager
+def model_on_loopback() -> Iterator[str]:
+    """The API base of `Model`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
 
 
 class Model(BaseHTTPRequestHandler):
@@ -158,11 +194,8 @@ class Model(BaseHTTPRequestHandler):
 
 def check_agent(installed: Installed) -> None:
     """An agent that is never closed answers, and leaves nothing on stderr."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/v1"
+    with model_on_loopback() as url:
         done = installed.attempt("python", "-c", ASK.format(url=url))
-        server.shutdown()
     if done.returncode != 0 or "Paris" not in done.stdout or done.stderr:
         raise SmokeError(f"the agent did not answer quietly:\n{done.stdout}{done.stderr}")
     print(f"ok  an agent answered: {done.stdout.strip()}")
@@ -192,6 +225,13 @@ def post(url: str, body: dict[str, object]) -> dict[str, object]:
     with urllib.request.urlopen(request, timeout=10) as response:
         answer: dict[str, object] = json.load(response)
     return answer
+
+
+def get(url: str) -> bytes:
+    """What `url` answers."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        body: bytes = response.read()
+    return body
 
 
 def free_port() -> int:

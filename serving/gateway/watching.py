@@ -30,6 +30,7 @@ def metric_sources(gateway: Gateway) -> MetricSources:
         in_flight=lambda: gateway.admission.in_flight,
         waiting=lambda: gateway.admission.waiting,
         journal_depth=lambda: gateway.journal.waiting,
+        rate_limits_degraded=lambda: gateway.rate_limits.is_degraded,
         open_circuits=partial(_open_circuits, gateway.cascades.pool),
         budget_left_usd=partial(_budget_left_usd, gateway) if limited else None,
         calibration_error=partial(_calibration_error, gateway),

@@ -30,7 +30,8 @@ class MetricSources:
     """Where to look. What is None has no figure.
 
     in_flight, waiting: requests admitted, and those in the queue. journal_depth: outcomes that wait
-    to be written. open_circuits: models and whether they are left alone just now.
+    to be written. rate_limits_degraded: whether each process counts by itself, as Redis is away.
+    open_circuits: models and whether they are left alone just now.
     budget_left_usd: by window ("daily", "monthly"), of the gateway's own limits.
     calibration_error: of "p_success" and "p_acceptable" against labels; those there are.
     The last two are coroutines' and may raise SluiceError.
@@ -39,6 +40,7 @@ class MetricSources:
     in_flight: Callable[[], int] | None = None
     waiting: Callable[[], int] | None = None
     journal_depth: Callable[[], int] | None = None
+    rate_limits_degraded: Callable[[], bool] | None = None
     open_circuits: Callable[[], Mapping[str, bool]] | None = None
     budget_left_usd: Numbers | None = None
     calibration_error: Numbers | None = None
@@ -55,6 +57,9 @@ class SourceGauges:
             "in_flight": self._count("sluice_requests_in_flight", "Requests worked on."),
             "waiting": self._count("sluice_requests_waiting", "Requests in the queue."),
             "journal_depth": self._count("sluice_journal_depth", "Outcomes not yet written."),
+            "rate_limits_degraded": self._count(
+                "sluice_rate_limits_degraded", "Processes that count alone, as Redis is away."
+            ),
         }
         self._circuits = Gauge(
             "sluice_circuit_open",
