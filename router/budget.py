@@ -132,7 +132,7 @@ def _bound_of(value: Any) -> int:
         tokens += _NODE_TOKENS
         if isinstance(item, str):
             tokens += _bytes_of(item)
-        elif isinstance(item, Mapping):
+        elif isinstance(item, (dict, Mapping)):  # what is quick to ask comes first
             if item.get("type") in _IMAGE_TYPES:
                 tokens += IMAGE_TOKENS
                 in_image = True
@@ -140,7 +140,7 @@ def _bound_of(value: Any) -> int:
                 tokens += _bytes_of(str(key))
                 if not (in_image and key in _IMAGE_PAYLOADS and isinstance(inner, str)):
                     left.append((inner, in_image))
-        elif isinstance(item, Sequence):
+        elif isinstance(item, (list, tuple, Sequence)):
             left.extend((inner, in_image) for inner in item)
         else:
             tokens += _bytes_of(str(item))

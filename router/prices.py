@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .chat import Usage
 from .config import ModelConfig
-from .money import to_nano, to_usd
+from .money import to_usd
 
 if TYPE_CHECKING:
     from genai_prices.types import MatchLogic, ModelInfo, ModelPrice, TieredPrices
@@ -36,7 +36,6 @@ __all__ = [
     "undated",
 ]
 
-_PER: Final = 1_000_000
 _ATTO_PER_NANO: Final = 10**9
 _ATTO_PER_MTOK: Final = 10**12  # of a rate in USD per 1,000,000 tokens
 _CATALOGUE_NAMES: Final = {"gemini": "google"}
@@ -51,6 +50,7 @@ _CATALOGUE_RATES: Final = {
 
 PRICED_PARAMS: Final = ("service_tier", "speed")
 """What of a call's parameters can change its price."""
+_PRICED: Final = frozenset(PRICED_PARAMS)
 
 _DATED = re.compile(
     r"(?:[-@]20\d\d-?\d\d-?\d\d"  # -2024-08-06, -20241022, @20241022
@@ -84,12 +84,6 @@ class Rates:
         rates = (self.input, cached, write, long_write, self.output)
         first, *rest = (int((rate * _ATTO_PER_MTOK).to_integral_value()) for rate in rates)
         return (first, *rest)  # type: ignore[return-value]
-
-    @property
-    def dearest_input(self) -> Decimal:
-        """The most that a token of the prompt can cost."""
-        known = (self.input, self.cached_input, self.cache_write, self.long_cache_write)
-        return max(rate for rate in known if rate is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +136,15 @@ class Price:
 
     def upper_bound_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
         """The most a call with at most so many tokens can cost, whatever is cached, in USD."""
-        total = max(
-            prompt_tokens * rates.dearest_input + completion_tokens * rates.output
-            for n, rates in self.tiers
-            if prompt_tokens > n
+        atto = self._call_atto + max(
+            [
+                prompt_tokens * max(dearest) + completion_tokens * output
+                for n, rates in self.tiers
+                if prompt_tokens > n
+                for *dearest, output in (rates.per_token,)
+            ]
         )
-        return to_usd(to_nano(self.call_usd + total / _PER))
+        return to_usd((atto + _ATTO_PER_NANO // 2) // _ATTO_PER_NANO)
 
 
 class PriceTag:
@@ -159,7 +156,9 @@ class PriceTag:
 
     def price(self, params: Mapping[str, Any], *, now: float) -> Price | None:
         """The price of a call with these parameters at `now` (Unix seconds); None: unknown."""
-        key = (int(now) // 3600, *[str(params.get(name, "")) for name in PRICED_PARAMS])
+        key: tuple[object, ...] = (int(now) // 3600,)
+        if not _PRICED.isdisjoint(params):
+            key += tuple([str(params.get(name, "")) for name in PRICED_PARAMS])
         if key not in self._known:
             self._known = {known: one for known, one in self._known.items() if known[0] == key[0]}
             at = datetime.fromtimestamp(now, UTC)

@@ -7,7 +7,6 @@ common and harmless, so such a body is read again with U+FFFD in its place.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -16,6 +15,8 @@ import orjson
 from fastapi import Request
 from pydantic import BaseModel
 from starlette.types import Receive
+
+from router.deadline import Deadline
 
 from .config import ServerConfig
 from .errors import ApiError, bad_request
@@ -52,7 +53,7 @@ async def receive_json(
     """`read_json` for who has no request: header names are in lower case."""
     _check_headers(headers)
     try:
-        async with asyncio.timeout(limits.body_timeout_s):
+        with Deadline(limits.body_timeout_s):
             body = await receive_body(receive, max_bytes=limits.max_body_bytes)
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_timeout_s} s"
@@ -63,11 +64,8 @@ async def receive_json(
     content = _decode(body)
     if not isinstance(content, dict):
         raise bad_request("the body must be a JSON object", code="invalid_json")
-    for name, value in content.items():
-        if isinstance(value, dict | list) and _is_too_deep(value):
-            raise bad_request(
-                f"{name[:64]!r} is nested more than {MAX_DEPTH} levels deep", param=name[:64]
-            )
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # else nothing in it can be so deep
+        _refuse_depth(content)
     return content
 
 
@@ -126,6 +124,14 @@ def _invalid_json(body: bytes, refusal: orjson.JSONDecodeError) -> ApiError:
         return bad_request(f"the body is not UTF-8 (byte {exc.start})", code="invalid_json")
     where = f"line {refusal.lineno}, column {refusal.colno}"
     return bad_request(f"the body is not JSON: {refusal.msg} ({where})", code="invalid_json")
+
+
+def _refuse_depth(content: Mapping[str, Any]) -> None:
+    for name, value in content.items():
+        if isinstance(value, dict | list) and _is_too_deep(value):
+            raise bad_request(
+                f"{name[:64]!r} is nested more than {MAX_DEPTH} levels deep", param=name[:64]
+            )
 
 
 def _is_too_deep(value: Any) -> bool:

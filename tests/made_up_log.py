@@ -69,7 +69,9 @@ def write_log(connection: Connection, log: Iterable[Logged]) -> None:
     for one in log:
         request_id, key_id = one.outcome.request_id, one.outcome.key_id
         rows[outcomes].append(asdict(one.outcome))
-        rows[calls] += [{"request_id": request_id, **asdict(call)} for call in one.calls]
+        rows[calls] += [
+            {"request_id": request_id, "n": n, **asdict(call)} for n, call in enumerate(one.calls)
+        ]
         usual = {"correct": None, "score": None, "comment": None, "source": "client"}
         rows[feedback] += [
             {"request_id": request_id, "key_id": key_id, "at": one.outcome.at + 5, **usual, **label}

@@ -44,7 +44,7 @@ FORBIDDEN = {
 # adds one says here where it belongs.
 ROUTER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("extras", "gathering", "quiet", "text", "types"),
+    ("deadline", "extras", "gathering", "quiet", "text", "types"),
     ("chat",),
     ("config", "config_file", "domains", "migration", "model_limits", "money", "presets", "prices"),
     ("budget", "records", "sandbox", "store"),

@@ -171,7 +171,7 @@ class _Meter:
     ) -> None:
         self._calls = calls
         self._member = member
-        self._request = request
+        self._sent = _as_sent(request, member)
         self._purse = purse
         self._bound: tuple[Endpoint, Price | None, float] | None = None  # the last one reckoned
 
@@ -234,14 +234,15 @@ class _Meter:
         return price.upper_bound_usd(self._read, written)
 
     @cached_property
-    def _sent(self) -> ChatRequest:
-        """The request with the parameters that the model adds."""
-        return replace(self._request, params=self._member.params(self._request))
-
-    @cached_property
     def _read(self) -> int:
         """The most tokens that the request can be; counted once for all tries."""
         return upper_bound_tokens(self._sent)
+
+
+def _as_sent(request: ChatRequest, member: Member) -> ChatRequest:
+    """The request with the parameters that the model adds."""
+    params = member.params(request)
+    return request if params is request.params else replace(request, params=params)
 
 
 class _Stopwatch:

@@ -32,7 +32,7 @@ class RunOptions:
     name it answers, whatever is predicted. `domain` forces a domain. `user` is whom budgets count
     the call for, `conversation` an id that the caller knows a conversation by. `tenant` keeps
     conversations of different callers apart. `purse` is what this run may spend, in place of the
-    agent's budget.
+    agent's budget. `request_id` is the result's; one is made up where there is none.
     """
 
     quality: QualityConfig | None = None
@@ -43,6 +43,7 @@ class RunOptions:
     stream_policy: StreamPolicy | None = None
     tenant: str = ""
     purse: Purse | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ class Member:
 
     def params(self, request: ChatRequest) -> Mapping[str, Any]:
         """The parameters of a call: the request's, and the configured ones it does not set."""
-        return {**self.config.params, **request.params}
+        configured = self.config.params
+        return {**configured, **request.params} if configured else request.params
 
     def price_for(self, request: ChatRequest) -> Price | None:
         """The price of this very call: a service tier can have one of its own."""

@@ -11,10 +11,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
 
 from ..cascade import CascadeResult, run_cascade
-from ..chat import ChatRequest, Completion, Delta
+from ..chat import ChatRequest, Completion
 from ..errors import (
     BudgetExceededError,
     CascadeExhaustedError,
@@ -32,24 +31,11 @@ from ..types import Prediction, Verdict
 from .analytics import AnalyticsLog
 from .calls import BrokenStreamError, Calls
 from .decisions import Decider, RunOptions
-from .events import ChunkEvent, EscalationEvent, RoutingEvent, StreamEvent, UsageEvent, VerdictEvent
+from .events import EscalationEvent, RoutingEvent, VerdictEvent
 from .results import RunResult
+from .telling import Listener, Telling
 
-__all__ = ["Listener", "Run", "Runner"]
-
-_PIECE_CHARS: Final = 64  # of an accepted draft, in one chunk
-
-
-class Listener(Protocol):
-    """Where events of a run go."""
-
-    def put(self, event: StreamEvent) -> None:
-        """Take an event."""
-        ...
-
-    async def room(self) -> None:
-        """Wait until the listener keeps up."""
-        ...
+__all__ = ["Run", "Runner"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +88,13 @@ class Run:
         self._runner = runner
         self._request = request
         self._options = options
-        self._listener = listener
-        self._first_token_ms: float | None = None
-        self._passed_on = False
+        self._telling = telling = Telling(listener, started=self._started)
         self._out_of_budget = False
         decider = runner.decider
         self.decision = decision = decider.decide(
             request,
             options,
-            streamed=listener is not None,
+            streamed=telling.is_heard,
             now=time.time(),
             prediction=prediction,
         )
@@ -118,9 +102,9 @@ class Run:
         self.calls = Calls(
             request,
             decider.roster,
-            self,
+            telling,
             verifier=decision.verifier,
-            live=listener is not None,
+            live=telling.is_heard,
             purse=runner.purse(options),
             sandbox=runner.sandbox,
         )
@@ -140,8 +124,8 @@ class Run:
 
     async def _answer(self) -> RunResult:
         decision = self.decision
-        if self._listener is not None:
-            self._tell(
+        if self._telling.is_heard:
+            self._telling.tell(
                 RoutingEvent(
                     domain=decision.domain, plan=decision.plan, prediction=decision.prediction
                 )
@@ -150,7 +134,7 @@ class Run:
             found = (decision.optimistic and await self._draft_at_once()) or await self._cascade()
         except BrokenStreamError as exc:
             raise exc.error from None
-        await self._stream_answer(found.answer)
+        await self._telling.pass_on_whole(found.answer)
         self._remember(found)
         return self._result(found)
 
@@ -197,24 +181,13 @@ class Run:
 
     # -- along the way --------------------------------------------------------------------------
 
-    def _tell(self, event: StreamEvent) -> None:
-        if self._listener is not None:
-            self._listener.put(event)
-
-    def answered(self, completion: Completion) -> None:
-        """A call is paid for."""
-        if self._listener is None:
-            return
-        model = completion.model or ""
-        self._tell(UsageEvent(model=model, usage=completion.usage, cost_usd=completion.cost_usd))
-
     def _judged(self, assessment: Assessment, drafts: Sequence[Completion], step: Step) -> None:
-        if self._listener is None:
+        if not self._telling.is_heard:
             return
         for draft, verdict in zip(drafts, self._verdicts(assessment, drafts), strict=True):
-            self._tell(VerdictEvent(model=draft.model or "", verdict=verdict))
+            self._telling.tell(VerdictEvent(model=draft.model or "", verdict=verdict))
         if step.kind == "escalate":
-            self._tell(EscalationEvent(model=self.decision.verifier))
+            self._telling.tell(EscalationEvent(model=self.decision.verifier))
 
     def _verdicts(
         self, assessment: Assessment, drafts: Sequence[Completion]
@@ -224,21 +197,6 @@ class Run:
         threshold = assessment.p_verifier + assessment.correction - limit
         return self.judge.verdicts(drafts, threshold=threshold)
 
-    async def passed_on(self, model: str, delta: Delta) -> None:
-        """A piece of the answer, as it comes."""
-        assert self._listener is not None
-        self._passed_on = True
-        if delta.content or delta.tool_calls:
-            self._saw_first_token()
-        self._tell(
-            ChunkEvent(content=delta.content, tool_calls=delta.tool_calls, model=model, delta=delta)
-        )
-        await self._listener.room()
-
-    def _saw_first_token(self) -> None:
-        if self._first_token_ms is None:
-            self._first_token_ms = self._elapsed_ms()
-
     def _may_settle(self, error: SluiceError) -> bool:
         """Whether a rejected draft may be the answer now that the verifier could not be asked."""
         if isinstance(error, BudgetExceededError):
@@ -247,20 +205,6 @@ class Run:
         return self.decision.quality.return_rejected_draft
 
     # -- once there is an answer ----------------------------------------------------------------
-
-    async def _stream_answer(self, answer: Completion) -> None:
-        """Pass on an answer that was held back until it was accepted."""
-        if self._listener is None or self._passed_on:
-            return
-        model = answer.model or ""
-        self._saw_first_token()
-        for start in range(0, len(answer.text), _PIECE_CHARS):
-            piece = answer.text[start : start + _PIECE_CHARS]
-            self._tell(ChunkEvent(content=piece, model=model))
-            await self._listener.room()
-        if answer.tool_calls:
-            calls = tuple({"index": i, **call} for i, call in enumerate(answer.tool_calls))
-            self._tell(ChunkEvent(tool_calls=calls, model=model))
 
     def _remember(self, found: CascadeResult[Completion]) -> None:
         seen = {
@@ -283,7 +227,7 @@ class Run:
         decision, calls = self.decision, self.calls
         latency_ms = self._elapsed_ms()
         return RunResult(
-            request_id=f"slc_{secrets.token_hex(16)}",
+            request_id=self._options.request_id or f"slc_{secrets.token_hex(16)}",
             completion=found.answer,
             action=found.action,
             domain=decision.domain,
@@ -296,7 +240,7 @@ class Run:
             verifier_cost=self._verifier_usd(found),
             latency_ms=latency_ms,
             overhead_ms=max(0.0, latency_ms - calls.waited_ms),
-            first_token_ms=self._first_token_ms,
+            first_token_ms=self._telling.first_token_ms,
             attempts=tuple(calls.attempts),
             warnings=self._warnings(found.attempts),
         )

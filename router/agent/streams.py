@@ -9,7 +9,8 @@ from typing import Final
 
 from ..errors import SluiceError
 from .events import DoneEvent, ErrorEvent, StreamEvent
-from .runs import Listener, Run
+from .runs import Run
+from .telling import Listener
 
 __all__ = ["stream_events"]
 

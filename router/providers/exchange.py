@@ -14,6 +14,7 @@ import orjson
 
 from ..chat import Attempt, Delta
 from ..config import TimeoutConfig
+from ..deadline import Deadline
 from ..errors import UpstreamCause, UpstreamError
 from .endpoint import Endpoint
 from .failures import connection_error, reply_error, status_error, timeout_error
@@ -66,13 +67,13 @@ class Exchange:
         total_s, first_token_s = self._timeout.total_s, self._timeout.first_token_s
         limit_s = total_s if self._begun else min(first_token_s, total_s)
         try:
-            async with asyncio.timeout(limit_s) as clock:
+            with Deadline(limit_s) as clock:
                 return await self._send(body, clock)
         except TransportError as exc:
             connect_s = self._timeout.connect_s
             raise connection_error(self._endpoint, exc, connect_s=connect_s) from exc
         except TimeoutError as exc:
-            if not clock.expired():
+            if not clock.has_passed:
                 raise  # on_delta's own
             if self._begun:
                 raise timeout_error(self._endpoint, "whole answer", total_s) from exc
@@ -93,7 +94,7 @@ class Exchange:
             error=error,
         )
 
-    async def _send(self, body: bytes, clock: asyncio.Timeout) -> Reply:
+    async def _send(self, body: bytes, clock: Deadline) -> Reply:
         # The clock is the only limit once there is a connection: unlike a read timeout, no slow
         # drip can reset it.
         response = await self._sender.post(
@@ -117,7 +118,7 @@ class Exchange:
         finally:
             await response.aclose()
 
-    async def _read_whole(self, response: HttpReply, clock: asyncio.Timeout) -> Reply:
+    async def _read_whole(self, response: HttpReply, clock: Deadline) -> Reply:
         self._begin(clock)
         body = bytearray()
         while chunk := await response.read():
@@ -129,7 +130,7 @@ class Exchange:
             await self._flush()
         return reply
 
-    async def _read_stream(self, response: HttpReply, clock: asyncio.Timeout) -> Reply:
+    async def _read_stream(self, response: HttpReply, clock: Deadline) -> Reply:
         decoder, reader = EventDecoder(), self._endpoint.wire.reader()
         size = 0
         while not reader.done and (chunk := await response.read()):
@@ -144,12 +145,11 @@ class Exchange:
         await _drain(response)
         return reply
 
-    def _begin(self, clock: asyncio.Timeout) -> None:
+    def _begin(self, clock: Deadline) -> None:
         """The answer has begun: from here on only the total counts."""
         if not self._begun:
             self._begun = True
-            left_s = self._timeout.total_s - self._elapsed_ms() / 1000
-            clock.reschedule(asyncio.get_running_loop().time() + left_s)
+            clock.move(self._timeout.total_s - self._elapsed_ms() / 1000)
 
     async def _pass_on(self, delta: Delta) -> None:
         """Pass a delta on, once there is something of an answer: until then another call may

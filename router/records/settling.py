@@ -23,7 +23,7 @@ TotalRow: TypeAlias = tuple[str, str, int, int]
 """Window, account, and what is added to its settled and its held amount."""
 
 _OUTCOME_ROW: Final = attrgetter(*OUTCOME_COLUMNS)
-_CALL_ROW: Final = attrgetter(*CALL_COLUMNS[1:])  # after the request's id
+_CALL_ROW: Final = attrgetter(*CALL_COLUMNS[2:])  # after the request's id and the number
 
 
 class Batch:
@@ -59,7 +59,7 @@ class Batch:
     def count(self, record: RecordEntry) -> None:
         """Count a record whose outcome was not there before."""
         request_id = record.outcome.request_id
-        self.call_rows += [(request_id, *_CALL_ROW(call)) for call in record.calls]
+        self.call_rows += [(request_id, n, *_CALL_ROW(call)) for n, call in enumerate(record.calls)]
         if record.charged_nano:
             self._add(record.windows, settled_nano=record.charged_nano)
 

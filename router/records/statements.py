@@ -27,7 +27,7 @@ __all__ = [
 
 # In the order in which SQLAlchemy writes them, which is the tables'.
 OUTCOME_COLUMNS: Final = tuple(outcomes.c.keys()[1:])  # the database numbers rows by itself
-CALL_COLUMNS: Final = tuple(calls.c.keys()[1:])
+CALL_COLUMNS: Final = tuple(calls.c.keys())
 _HOLD_COLUMNS: Final = tuple(holds.c.keys())
 _TOTAL_COLUMNS: Final = tuple(totals.c.keys())
 

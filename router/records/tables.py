@@ -71,11 +71,12 @@ outcomes: Final = Table(
     Index("outcomes_key_at", "key_id", "at"),
 )
 
+# The calls of a request, numbered from 0.
 calls: Final = Table(
     "calls",
     METADATA,
-    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
-    Column("request_id", Text, nullable=False, index=True),
+    Column("request_id", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
     Column("at", Float, nullable=False),
     Column("model", Text, nullable=False),
     Column("provider", Text, nullable=False),
@@ -99,14 +100,15 @@ totals: Final = Table(
 )
 
 # A call under way: what it may cost at most is held in `windows` (JSON: [[window, account], ...])
-# until it is recorded or released, or, when its process died, until `expires_at`.
+# until it is recorded or released, or, when its process died, until `expires_at`. There are only as
+# many as calls are under way, so that no index has to be kept for finding the expired ones.
 holds: Final = Table(
     "holds",
     METADATA,
     Column("id", Text, primary_key=True),
     Column("amount_nano", BigInteger, nullable=False),
     Column("windows", Text, nullable=False),
-    Column("expires_at", Float, nullable=False, index=True),
+    Column("expires_at", Float, nullable=False),
 )
 
 # A virtual key; `hash` is the SHA-256 of its secret, which is nowhere. `settings` and `metadata`

@@ -11,9 +11,11 @@ from typing import Final
 from router.agent.decisions import RunOptions
 from router.agent.events import ChunkEvent, DoneEvent, EscalationEvent
 from router.agent.results import RunResult
-from router.agent.runs import Listener, Run
+from router.agent.runs import Run
 from router.agent.streams import stream_events
+from router.agent.telling import Listener
 from router.chat import Completion
+from router.deadline import Deadline
 from router.errors import BudgetExceededError, SluiceError, StoreError, UsageError
 from router.records.outcome import Outcome
 from router.types import Prediction
@@ -42,16 +44,17 @@ class Answering:
         self._case = case
         self._sender = sender
         self._presence = presence
-        self._clock = asyncio.timeout(gateway.config.limits.request_timeout_s)
+        self._limit_s = gateway.config.limits.request_timeout_s
+        self._deadline = Deadline(self._limit_s)
         self._cache = CacheUse(gateway.cache, case)
 
     async def answer(self) -> None:
         """Send the answer; raises ApiError where there is none, or not the whole of it."""
         try:
-            async with self._clock:
+            with self._deadline:
                 await self._answer()
         except TimeoutError as exc:
-            raise deadline_error(self._gateway.config.limits.request_timeout_s) from exc
+            raise deadline_error(self._limit_s) from exc
 
     async def _answer(self) -> None:
         try:
@@ -138,6 +141,7 @@ class Answering:
             conversation=ask.conversation,
             tenant=case.tenant.key_id,
             purse=case.tab,
+            request_id=case.request_id,
         )
         case.run = case.route.runner.begin(ask.request, options, listener, prediction=prediction)
         return case.run
@@ -194,7 +198,7 @@ class Answering:
             return describe_failure(
                 self._case, status="failed", http_status=500, error_code="internal_error"
             )
-        if self._clock.expired():
+        if self._deadline.has_passed:
             return describe_failure(
                 self._case, status="failed", http_status=504, error_code="upstream_timeout"
             )

@@ -94,7 +94,7 @@ def _lines(events: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def _line(event: Mapping[str, Any]) -> bytes:
-    kind = str(event["type"])
-    if not kind.isidentifier():  # it would not stay in its line
+    kind = event["type"]
+    if not isinstance(kind, str) or not kind.isidentifier():  # it would not stay in its line
         return b""
     return b"event: " + kind.encode() + b"\ndata: " + to_json(event) + b"\n\n"

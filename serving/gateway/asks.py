@@ -85,5 +85,7 @@ def _target_quality(said: str | None) -> float | None:
 
 
 def _refuses_cache(cache_control: str) -> bool:
+    if not cache_control:
+        return False
     directives = {one.strip() for one in cache_control.lower().split(",")}
     return not directives.isdisjoint({"no-cache", "no-store"})

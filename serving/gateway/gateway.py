@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from router.budget import Limit
 from router.providers.transport import Transport
@@ -26,6 +28,8 @@ from .embedding_models import EmbeddingModels
 from .recorder import Recorder
 
 __all__ = ["Gateway", "new_request_id"]
+
+_KEYS_KEPT: Final = 1_000  # whose limits need not be put together again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +66,12 @@ class Gateway:
     def limits(self, tenant: Tenant, user: str) -> tuple[Limit, ...]:
         """Every limit on money that a call for `user` of `tenant` falls under."""
         budget, own = self.config.budget, tenant.settings
-        limits = account_limits(
-            TOTAL, {"daily": budget.daily_limit, "monthly": budget.monthly_limit}
-        )
-        limits += account_limits(
+        limits = _total_and_key_limits(
+            budget.daily_limit,
+            budget.monthly_limit,
             key_account(tenant.key_id),
-            {"key_daily": own.daily_limit, "key_monthly": own.monthly_limit},
+            own.daily_limit,
+            own.monthly_limit,
         )
         if not user:
             return limits
@@ -102,6 +106,20 @@ def _may_use(tenant: Tenant, route: Route, asked: str) -> bool:
     if route.is_bypass:
         return tenant.may_use_model(asked)
     return tenant.may_use_cascade(route.cascade)
+
+
+@lru_cache(maxsize=_KEYS_KEPT)
+def _total_and_key_limits(
+    daily: float | None,
+    monthly: float | None,
+    key: str,
+    key_daily: float | None,
+    key_monthly: float | None,
+) -> tuple[Limit, ...]:
+    """The limits that every call of a key falls under, `key` being its account."""
+    return account_limits(TOTAL, {"daily": daily, "monthly": monthly}) + account_limits(
+        key, {"key_daily": key_daily, "key_monthly": key_monthly}
+    )
 
 
 def _either(own: float | None, general: float | None) -> float | None:

@@ -55,7 +55,7 @@ class Case:
     def common(self) -> dict[str, Any]:
         """The fields of an outcome that do not depend on how it ended."""
         ask = self.ask
-        known = {
+        known: dict[str, Any] = {
             "request_id": self.request_id,
             "at": self.at,
             "key_id": self.tenant.key_id,
@@ -70,7 +70,9 @@ class Case:
             "overhead_ms": self.overhead_ms,
             "prompt": self._prompt() if self.keeps_text else None,
         }
-        return known if self.run is None else known | self._decided(self.run)
+        if self.run is not None:
+            known.update(self._decided(self.run))
+        return known
 
     def _decided(self, run: Run) -> dict[str, Any]:
         decision, features = run.decision, run.judge.features()

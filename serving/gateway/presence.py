@@ -9,8 +9,8 @@ from starlette.types import Receive
 
 __all__ = ["Presence"]
 
-# Most requests are over before; those are not worth a task of their own.
-_FIRST_LOOK_S: Final = 0.02
+# Quick requests are over before; those are not worth a task of their own.
+_FIRST_LOOK_S: Final = 0.1
 
 
 class Presence:

@@ -33,7 +33,7 @@ def outcome_headers(outcome: Outcome, *, overhead_ms: float) -> list[Header]:
         (b"x-sluice-domain", _latin(outcome.domain or "")),
         (b"x-sluice-action", _latin(outcome.action or "")),
         (b"x-sluice-artifact", _latin(outcome.artifact or "")),
-        *((name.encode(), value.encode()) for name, value in _costs(outcome, overhead_ms)),
+        *[(name.encode(), value.encode()) for name, value in _costs(outcome, overhead_ms)],
     ]
 
 

@@ -101,14 +101,14 @@ class Tab:
     @property
     def charged_nano(self) -> int:
         """What all calls so far count for in the ledger."""
-        return sum(call.charged_nano for call in self.calls)
+        return sum([call.charged_nano for call in self.calls])
 
     @property
     def unpriced(self) -> bool:
         """Whether it is not known what a call has cost."""
-        return any(call.cost_nano is None for call in self.calls)
+        return None in [call.cost_nano for call in self.calls]
 
     @property
     def tokens(self) -> int:
         """What was read and written, as far as providers told."""
-        return sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in self.calls)
+        return sum([(call.input_tokens or 0) + (call.output_tokens or 0) for call in self.calls])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from router.agent.agent import CascadeAgent
+from router.agent.runs import Run
 from router.config import DomainConfig, ModelConfig, QualityConfig
 from router.engine import Engine
 from router.errors import CascadeExhaustedError, ConfigError, InputError, UnknownModelError
@@ -47,6 +49,20 @@ async def test_an_accepted_draft_is_the_answer_and_the_verifier_is_not_asked(
     assert result.plan.models == ("small", "large")
     assert len(result.verdicts) == 1
     assert [one.status for one in result.attempts] == [200]
+
+
+async def test_a_run_leaves_nothing_to_the_garbage_collector(make_agent: MakeAgent) -> None:
+    agent = make_agent(policy=REJECT_ALL)
+    await agent.run(PROMPT)
+    gc.collect()
+    gc.disable()
+    try:
+        await agent.run(PROMPT)
+        async for _ in agent.stream(PROMPT):
+            pass
+        assert [one for one in gc.get_objects() if type(one) is Run] == []
+    finally:
+        gc.enable()
 
 
 async def test_a_rejected_draft_is_never_the_answer(

@@ -199,23 +199,22 @@ def test_a_url_that_names_no_store_is_refused_without_quoting_it(url: str) -> No
     assert url.startswith(SECRET) or SECRET not in shown
 
 
-def test_no_password_is_shown(database: Database, url: str) -> None:
-    if database.is_sqlite:
-        pytest.skip("a file has none")
-    place = url.rpartition("@")[2]
-    for secret_url in (
-        f"postgresql://postgres:{SECRET}@{place}",
-        f"postgresql://postgres@{place}?password={SECRET}",
-    ):
-        found = Database.open(secret_url)
-        assert SECRET not in f"{found!r}{found.engine!r}{found.name}{found.engine.url}"
-        found.close()
-    nowhere = place.rpartition("/")[0] + "/sluice_is_not_here"
-    with pytest.raises(StoreError, match=r"cannot be reached .*does not exist") as refused:
-        Database.open(f"postgresql://postgres:{SECRET}@{nowhere}")
-    assert SECRET not in f"{refused.value}{refused.value.__cause__!r}"
-    with pytest.raises(StoreError, match=r"cannot be reached .*nobody_here"):
-        Database.open(f"postgresql://nobody_here:{SECRET}@{place}")
+def test_no_password_is_shown() -> None:
+    with postgres_database() as url:
+        place = url.rpartition("@")[2]
+        for secret_url in (
+            f"postgresql://postgres:{SECRET}@{place}",
+            f"postgresql://postgres@{place}?password={SECRET}",
+        ):
+            found = Database.open(secret_url)
+            assert SECRET not in f"{found!r}{found.engine!r}{found.name}{found.engine.url}"
+            found.close()
+        nowhere = place.rpartition("/")[0] + "/sluice_is_not_here"
+        with pytest.raises(StoreError, match=r"cannot be reached .*does not exist") as refused:
+            Database.open(f"postgresql://postgres:{SECRET}@{nowhere}")
+        assert SECRET not in f"{refused.value}{refused.value.__cause__!r}"
+        with pytest.raises(StoreError, match=r"cannot be reached .*nobody_here"):
+            Database.open(f"postgresql://nobody_here:{SECRET}@{place}")
 
 
 async def test_work_is_done_in_one_transaction(database: Database) -> None:

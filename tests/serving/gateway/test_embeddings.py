@@ -46,7 +46,7 @@ class Gateway:
 
     def rows(self, table: Any) -> list[Any]:
         return self.service.database.run_sync(
-            lambda connection: list(connection.execute(select(table).order_by(table.c.id)))
+            lambda connection: list(connection.execute(select(table).order_by(*table.primary_key)))
         )
 
 

@@ -72,8 +72,8 @@ def _make_outcomes() -> None:
 def _make_calls() -> None:
     op.create_table(
         "calls",
-        sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
-        sa.Column("request_id", sa.Text, nullable=False, index=True),
+        sa.Column("request_id", sa.Text, primary_key=True),
+        sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
         sa.Column("provider", sa.Text, nullable=False),
@@ -83,6 +83,7 @@ def _make_calls() -> None:
         sa.Column("output_tokens", sa.BigInteger),
         sa.Column("cached_tokens", sa.BigInteger),
         sa.Column("latency_ms", sa.Float),
+        sqlite_with_rowid=False,
     )
 
 
@@ -101,7 +102,7 @@ def _make_ledger() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("amount_nano", sa.BigInteger, nullable=False),
         sa.Column("windows", sa.Text, nullable=False),
-        sa.Column("expires_at", sa.Float, nullable=False, index=True),
+        sa.Column("expires_at", sa.Float, nullable=False),
         sqlite_with_rowid=False,
     )
 

@@ -127,23 +127,25 @@ async def test_an_outcome_is_kept_field_by_field(journal: Journal, database: Dat
     )  # fmt: skip
     bare = made_outcome("r2", user="", action=None, model=None, features=None)
     call = made_call(7, cost_nano=None, output_tokens=5, cached_tokens=1)
-    await journal.record(full, [call], [], ACCOUNTS)
+    await journal.record(full, [call, made_call(0)], [], ACCOUNTS)
     await journal.record(bare, [], [], ACCOUNTS[:2])
 
     def read(connection: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         kept = connection.execute(select(outcomes).order_by(outcomes.c.id)).mappings().all()
-        paid = connection.execute(select(calls)).mappings().all()
+        paid = connection.execute(select(calls).order_by(calls.c.n)).mappings().all()
         return [dict(row) for row in kept], [dict(row) for row in paid]
 
     rows, paid = database.run_sync(read)
     assert [row.pop("id") for row in rows] == [1, 2]
     assert rows == [asdict(full), asdict(bare)]
-    assert paid == [{"id": 1, "request_id": "r1", **asdict(call)}]
+    assert paid == [
+        {"request_id": "r1", "n": n, **asdict(made)} for n, made in enumerate([call, made_call(0)])
+    ]
 
 
 def test_the_tables_have_a_column_for_every_field() -> None:
     assert [*outcomes.c.keys()] == ["id", *(field.name for field in fields(Outcome))]
-    assert [*calls.c.keys()] == ["id", "request_id", *(field.name for field in fields(CallRecord))]
+    assert [*calls.c.keys()] == ["request_id", "n", *(field.name for field in fields(CallRecord))]
 
 
 async def test_a_request_counts_once(journal: Journal, database: Database) -> None:
