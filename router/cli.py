@@ -98,9 +98,11 @@ def _refusal(feature: str, missing: ModuleNotFoundError) -> UsageError:
 def _register_unavailable(app: typer.Typer, name: str, refusal: UsageError) -> None:
     """Keep a command that cannot run here in the list; invoking it says what to install."""
 
+    from rich.markup import escape  # or "[train]" would be taken for a colour
+
     @app.command(
         name,
-        help=f"(unavailable) {refusal}",
+        help=f"(unavailable) {escape(str(refusal))}",
         add_help_option=False,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )

@@ -148,7 +148,11 @@ class Price:
 
 
 class PriceTag:
-    """What one model costs, looked up anew every hour, as catalogues change by the hour."""
+    """What one model costs, looked up anew every hour, as catalogues change by the hour.
+
+    It remembers one price for each of the few tiers that the catalogue has for the model, however
+    many names callers make up.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
@@ -158,12 +162,25 @@ class PriceTag:
         """The price of a call with these parameters at `now` (Unix seconds); None: unknown."""
         key: tuple[object, ...] = (int(now) // 3600,)
         if not _PRICED.isdisjoint(params):
-            key += tuple([str(params.get(name, "")) for name in PRICED_PARAMS])
+            key += tuple([self._tier(name, params.get(name)) for name in PRICED_PARAMS])
         if key not in self._known:
             self._known = {known: one for known, one in self._known.items() if known[0] == key[0]}
             at = datetime.fromtimestamp(now, UTC)
             self._known[key] = price_of(self._config, at=at, params=params)
         return self._known[key]
+
+    def _tier(self, name: str, said: object) -> str | None:
+        """What is said, if that has a price of its own."""
+        return said if isinstance(said, str) and (name, said) in self._tiers else None
+
+    @cached_property
+    def _tiers(self) -> frozenset[tuple[str, str]]:
+        config = self._config
+        if _own_price(config) is not None:
+            return frozenset()
+        info = _find(config.provider, config.model or config.name)
+        variants = () if info is None else info.price_variants or ()
+        return frozenset(said for variant in variants for said in variant.when.items())
 
 
 def price_of(
@@ -204,7 +221,9 @@ def catalogue_price(
     if info is None:
         return None
     variant = (
-        {key: str(params[key]) for key in PRICED_PARAMS if params.get(key)} if params else None
+        {key: params[key] for key in PRICED_PARAMS if isinstance(params.get(key), str)}
+        if params
+        else None
     )
     return _price(info.get_prices(at or datetime.now(UTC), variant))
 

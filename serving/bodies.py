@@ -26,13 +26,10 @@ __all__ = ["MAX_DEPTH", "read_json", "read_model", "receive_body", "receive_json
 
 MAX_DEPTH = 64  # objects and lists inside one field; tools and schemas stay far below
 _DRAIN_FACTOR = 4  # up to how many times the limit is read, so that the client gets its answer
-# Escapes from left to right, so that an escaped backslash before a "u" is not taken for one: pairs
-# of surrogates, lone ones (group 1), all others.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
+_HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE = re.compile(rb"%b(?!%b)|%b(?<!%b%b)" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
+_BACKSLASH = b"\xff\xff"  # stands for an escaped one; it is in no UTF-8
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -107,13 +104,25 @@ def _decode(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        if b"\\u" in body:
-            body = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+        repaired = _without_lone_surrogates(body)
+        if repaired is not None:
             try:
-                return orjson.loads(body)
+                return orjson.loads(repaired)
             except orjson.JSONDecodeError:
                 pass  # something else is wrong too, and the first refusal is as good
         raise _invalid_json(body, exc) from None  # the original holds the body
+
+
+def _without_lone_surrogates(body: bytes) -> bytes | None:
+    """The body with U+FFFD in their place; None where there are none, or it is no UTF-8 anyway.
+
+    In a few passes over the whole, without a call for each escape: a large body has millions.
+    """
+    if _BACKSLASH[:1] in body:
+        return None
+    marked = body.replace(rb"\\", _BACKSLASH)  # so that every backslash left begins an escape
+    repaired, count = _LONE.subn(rb"\\ufffd", marked)
+    return repaired.replace(_BACKSLASH, rb"\\") if count else None
 
 
 def _invalid_json(body: bytes, refusal: orjson.JSONDecodeError) -> ApiError:

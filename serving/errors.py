@@ -133,7 +133,11 @@ def _methods_here(request: Request) -> list[str]:
 
 
 async def _on_surprise(request: Request, exc: Exception) -> Response:
-    return error_response(internal_error(exc, request.method, request.url.path))
+    error = internal_error(exc, request.method, request.url.path)
+    # The framework raises the fault again once this is sent, at which the server hangs up: a client
+    # that is not told so would meet that with its next request.
+    error.headers["connection"] = "close"
+    return error_response(error)
 
 
 def internal_error(fault: Exception, method: str, path: str) -> ApiError:

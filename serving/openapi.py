@@ -29,6 +29,7 @@ BODY_ERRORS: dict[int | str, dict[str, Any]] = {
     408: {"model": ErrorReply, "description": "The body did not arrive in time."},
     413: {"model": ErrorReply, "description": "The body is too large."},
     415: {"model": ErrorReply, "description": "The body is not declared as plain JSON."},
+    429: {"model": ErrorReply, "description": "A rate limit is used up; see Retry-After."},
     500: {"model": ErrorReply, "description": "A fault of the service."},
     503: {"model": ErrorReply, "description": "Starting, going down, or the store is away."},
 }

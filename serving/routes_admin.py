@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
+from router.errors import StoreError
 from router.records.key_form import KeyChanges, KeyForm
 from router.records.key_records import (
     MAX_LISTED,
@@ -186,6 +187,12 @@ async def revoke(request: Request) -> Response:
     now = time.time()
     record = _known(await _run(request, partial(revoke_key, key_id=_key_id(request), now=now)))
     _LOG.info("key %s was revoked", record.id)
+    cache = service_of(request).cache
+    if cache is not None:
+        try:
+            await cache.forget(record.id)
+        except StoreError as exc:  # nobody can reach them any more: time will drop them
+            _LOG.warning("answers cached for key %s stay until they expire: %s", record.id, exc)
     return _reply(describe_key(record, now=now))
 
 

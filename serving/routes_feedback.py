@@ -20,7 +20,7 @@ from .store_work import run_in_store
 __all__ = ["router"]
 
 router = APIRouter(tags=["gateway"])
-_EXAMPLE = {"request_id": "req_0123456789abcdef", "correct": True}
+_EXAMPLE = {"request_id": "slc_019a0000000000000000000000000000", "correct": True}
 
 
 @router.post(
@@ -42,6 +42,7 @@ async def feedback(request: Request) -> Response:
     """
     service = service_of(request)
     tenant = await service.access.identify(request.headers)
+    await service.gateway.rate_limits.admit(tenant)
     said = await read_model(request, FeedbackRequest, service.settings)
     label = Label(
         request_id=said.request_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ from .service import service_of
 __all__ = ["router"]
 
 router = APIRouter(tags=["operation"])
+_LOG = logging.getLogger("sluice.serving")
 _STORE_WITHIN_S: Final = 5.0
 
 
@@ -49,7 +51,8 @@ async def ready(request: Request) -> Response:
         async with asyncio.timeout(_STORE_WITHIN_S):
             await service.database.run(_look)
     except (StoreError, TimeoutError) as exc:
-        said = str(exc) or f"the store did not answer within {_STORE_WITHIN_S:g} s"
+        _LOG.error("the store cannot be used: %s", str(exc) or "no answer in time")
+        said = "the store cannot be used; the log says why"  # not to strangers
         return _not_ready("failed", said, missing=["store"], artifact=version)
     return OrjsonResponse({"status": "ready", "artifact": version, "missing": []})
 

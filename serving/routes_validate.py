@@ -37,7 +37,8 @@ async def validate(request: Request) -> Response:
     """Accept or reject a draft, with a calibrated probability and the checks behind it."""
     start = time.perf_counter()
     service = service_of(request)
-    await service.access.identify(request.headers)
+    tenant = await service.access.identify(request.headers)
+    await service.gateway.rate_limits.admit(tenant)
     wanted = await read_model(request, ValidateRequest, service.settings)
     limit = service.settings.max_peers
     if wanted.peers is not None and len(wanted.peers) > limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -11,7 +12,7 @@ from fastapi import Request
 
 from router.agent.roster import ModelPool
 from router.engine import Engine
-from router.errors import SluiceError
+from router.errors import SluiceError, StoreError
 from router.records.database import Database
 from router.records.retention import prune_outcomes
 from router.types import Draft, Query
@@ -23,8 +24,11 @@ from .gateway.assembly import build_gateway
 from .gateway.gateway import Gateway
 from .gateway.watching import metric_sources
 from .metrics import Metrics
+from .response_cache import ResponseCache
 
 __all__ = ["Service", "service_of"]
+
+_LOG = logging.getLogger("sluice.serving")
 
 _DAY_S: Final = 86_400.0
 _PRUNE_EVERY_S: Final = 3_600.0
@@ -81,6 +85,10 @@ class Service:
         return self.gateway.cascades.pool
 
     @property
+    def cache(self) -> ResponseCache | None:
+        return None if self._gateway is None else self._gateway.cache
+
+    @property
     def is_loaded(self) -> bool:
         return self._gateway is not None
 
@@ -106,7 +114,10 @@ class Service:
         if self._gateway is None or days is None:
             return
         while True:
-            await prune_outcomes(self._gateway.database, before=time.time() - days * _DAY_S)
+            try:
+                await prune_outcomes(self._gateway.database, before=time.time() - days * _DAY_S)
+            except StoreError as exc:
+                _LOG.error("outcomes past their time stay until the next attempt: %s", exc)
             await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def aclose(self) -> None:

@@ -6,8 +6,9 @@ and what it did cost is settled after it, cancelled or not.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -16,9 +17,11 @@ from ..budget import output_bound, upper_bound_tokens
 from ..cascade import exhausted
 from ..chat import Attempt, ChatRequest, Completion, Delta
 from ..errors import ConfigError, InputError, UpstreamError
+from ..money import to_usd
 from ..prices import Price
 from ..providers.endpoint import Endpoint
 from ..providers.meter import CUT_OFF
+from ..records.entries import MOST_NANO
 from ..sandbox.evidence import execution_check
 from ..sandbox.sandbox import Sandbox
 from ..store.purse import Purse
@@ -27,7 +30,10 @@ from .roster import Member, Roster
 
 __all__ = ["BrokenStreamError", "CallListener", "Calls"]
 
+_DRAFT_PATIENCE_S: Final = 1.0  # with a drafter that is busy: another model is at hand
 _LEASE_MARGIN_S: Final = 60.0  # beyond the longest that a call may take
+_MOST_USD: Final = to_usd(MOST_NANO)
+_BOUNDING_PARAMS: Final = ("max_tokens", "max_completion_tokens", "n")
 
 
 class BrokenStreamError(Exception):
@@ -130,6 +136,7 @@ class Calls:
                 ask_logprobs=drafting and not live and member.client.gives_logprobs,
                 on_delta=self._pass_on(name) if live else None,
                 meter=meter,
+                patience_s=_DRAFT_PATIENCE_S if drafting else math.inf,
             )
         except UpstreamError as exc:
             self.attempts.extend(exc.calls)
@@ -176,7 +183,8 @@ class _Meter:
         self._bound: tuple[Endpoint, Price | None, float] | None = None  # the last one reckoned
 
     def check(self) -> None:
-        """Raise ConfigError unless it can be said what a call may cost, where it has to be."""
+        """Raise ConfigError unless it can be said what a call may cost, where it has to be, and
+        InputError where that is more than any budget can count."""
         if self._purse is not None and self._purse.limited:
             self._upper_bound_usd(self._member.client.endpoint, self._member.price_for(self._sent))
 
@@ -207,7 +215,8 @@ class _Meter:
             await purse.settle(opened, None, completion=None)
 
     def _upper_bound_usd(self, endpoint: Endpoint, price: Price | None) -> float:
-        """The most that one call can cost; ConfigError when that cannot be said."""
+        """The most that one call can cost; ConfigError when that cannot be said, InputError when
+        it is out of all bounds."""
         known = self._bound
         if known is None or known[0] is not endpoint or known[1] != price:
             bound_usd = self._reckon_upper_bound_usd(endpoint, price)
@@ -231,7 +240,15 @@ class _Meter:
                 "the model 'max_tokens', or the call",
                 param="max_tokens",
             )
-        return price.upper_bound_usd(self._read, written)
+        bound_usd = price.upper_bound_usd(self._read, written)
+        if bound_usd > _MOST_USD:
+            field = _largest_of(_BOUNDING_PARAMS, self._sent.params)
+            raise InputError(
+                f"{field!r} is too large: the call might cost more than {_MOST_USD:,.0f} USD, and "
+                "no budget allows that; ask for fewer tokens",
+                param=field,
+            )
+        return bound_usd
 
     @cached_property
     def _read(self) -> int:
@@ -243,6 +260,12 @@ def _as_sent(request: ChatRequest, member: Member) -> ChatRequest:
     """The request with the parameters that the model adds."""
     params = member.params(request)
     return request if params is request.params else replace(request, params=params)
+
+
+def _largest_of(names: Sequence[str], params: Mapping[str, Any]) -> str:
+    """The name whose parameter is the largest number, else the first."""
+    given = [name for name in names if isinstance(params.get(name), int)]
+    return max(given, key=lambda name: params[name], default=names[0])
 
 
 class _Stopwatch:

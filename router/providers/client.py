@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ class _Call:
     ask_logprobs: bool
     on_delta: OnDelta | None
     meter: Meter | None
+    patience_s: float
     start: float = field(default_factory=time.perf_counter)
     attempts: list[Attempt] = field(default_factory=list)
     passed_on: bool = False  # what was said cannot be unsaid: no retry from here on
@@ -104,15 +106,23 @@ class ModelClient:
         ask_logprobs: bool = False,
         on_delta: OnDelta | None = None,
         meter: Meter | None = None,
+        patience_s: float = math.inf,
     ) -> Completion:
         """The model's answer; with `on_delta` streamed, each delta awaited as it arrives. `meter`
-        is told of every HTTP call, and may forbid it.
+        is told of every HTTP call, and may forbid it. An endpoint that would have to be waited for
+        longer than `patience_s` is not asked again.
 
         Raises UpstreamError, whose `calls` are all that was tried, and InputError for a request
         that JSON or the provider's format cannot hold. Once a delta has been passed on nothing is
         tried again.
         """
-        call = _Call(request=request, ask_logprobs=ask_logprobs, on_delta=on_delta, meter=meter)
+        call = _Call(
+            request=request,
+            ask_logprobs=ask_logprobs,
+            on_delta=on_delta,
+            meter=meter,
+            patience_s=patience_s,
+        )
         for lane in self._lanes:
             completion = await self._ask(lane, call)
             if completion is not None:
@@ -141,7 +151,7 @@ class ModelClient:
             if not outcome.retryable or retries == self.config.max_retries:
                 return None
             delay_s = backoff_s(retries, self._random, retry_after_s=outcome.retry_after_s)
-            if delay_s is None:
+            if delay_s is None or delay_s > call.patience_s:
                 return None
             await asyncio.sleep(delay_s)
             retries += 1
@@ -258,8 +268,10 @@ def _failure(attempts: Sequence[Attempt]) -> UpstreamError:
     told = [error for error in errors if error.cause != "circuit_open"] or errors
     last = told[-1]
     count = f" ({len(attempts)} calls)" if len(attempts) > 1 else ""
+    places = _told_of_each(attempts)
+    message = str(last) if len(places) == 1 else f"{last.model} at {', '.join(places)}"
     error = UpstreamError(
-        f"{last}{count}",
+        f"{message}{count}",
         model=last.model,
         provider=last.provider,
         cause=last.cause,
@@ -269,3 +281,17 @@ def _failure(attempts: Sequence[Attempt]) -> UpstreamError:
     error.calls = tuple(attempts)
     error.provider_message = last.provider_message
     return error
+
+
+def _told_of_each(attempts: Sequence[Attempt]) -> list[str]:
+    """Each endpoint in the order in which they were asked, and its last error that says something:
+    the first may be the one that has to be put right."""
+    told: dict[tuple[str, str | None], UpstreamError] = {}
+    for attempt in attempts:
+        place, error = (attempt.provider, attempt.endpoint), attempt.error
+        if error is not None and (place not in told or error.cause != "circuit_open"):
+            told[place] = error
+    return [
+        f"{provider} ({origin}; {error.cause}: {str(error).rpartition('): ')[2]})"
+        for (provider, origin), error in told.items()
+    ]

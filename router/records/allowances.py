@@ -65,21 +65,28 @@ class Allowances:
         self._returning: set[asyncio.Task[None]] = set()
 
     async def take(
-        self, amount_nano: int, limits: Sequence[Limit], *, lease_s: float, now: float
+        self,
+        amount_nano: int,
+        limits: Sequence[Limit],
+        *,
+        lease_s: float,
+        now: float,
+        at: float | None = None,
     ) -> Share:
         """Set an amount aside for a call; raises as `Journal.hold`, whose arguments these are."""
-        key = limit_windows(limits, now)
+        at = now if at is None else at
+        key = limit_windows(limits, at)
         clock = asyncio.get_running_loop().time()
         fund = self._funds.get(key)
         if fund is not None and fund.hold.expires_at < now + lease_s:
             self._close(key, fund)
             fund = None
         if fund is None and key not in self._opening and self._refused.get(key, 0.0) <= clock:
-            fund = await self._open(key, amount_nano, limits, lease_s=lease_s, now=now)
+            fund = await self._open(key, amount_nano, limits, lease_s=lease_s, now=now, at=at)
         if fund is None or fund.left_nano < amount_nano:
             if fund is not None and fund.left_nano * _LOW < fund.hold.amount_nano:
                 self._close(key, fund)
-            hold = await self._journal.hold(amount_nano, limits, lease_s=lease_s, now=now)
+            hold = await self._journal.hold(amount_nano, limits, lease_s=lease_s, now=now, at=at)
             return Share(amount_nano=amount_nano, hold=hold, fund=None)
         fund.left_nano -= amount_nano
         fund.shares += 1
@@ -114,7 +121,14 @@ class Allowances:
             await asyncio.wait(self._returning)
 
     async def _open(
-        self, key: _Key, amount_nano: int, limits: Sequence[Limit], *, lease_s: float, now: float
+        self,
+        key: _Key,
+        amount_nano: int,
+        limits: Sequence[Limit],
+        *,
+        lease_s: float,
+        now: float,
+        at: float,
     ) -> _Fund | None:
         """A fund for calls like this one; None where a limit is too near."""
         size_nano = amount_nano * _CALLS
@@ -126,7 +140,7 @@ class Allowances:
         self._opening.add(key)
         try:
             # It has to outlast the calls that take a share of it late.
-            hold = await self._journal.hold(size_nano, tighter, lease_s=2 * lease_s, now=now)
+            hold = await self._journal.hold(size_nano, tighter, lease_s=2 * lease_s, now=now, at=at)
         except BudgetExceededError:
             self._refused[key] = loop.time() + _RETRY_S
             self._sweep_later()

@@ -14,6 +14,7 @@ from .accounts import TOTAL
 from .outcome import CallRecord, Outcome
 
 __all__ = [
+    "MOST_NANO",
     "Entry",
     "Hold",
     "HoldEntry",
@@ -29,7 +30,9 @@ __all__ = [
 Window: TypeAlias = tuple[str, str]
 """A day or a month, and an account: ("2026-11-25", "key:abc")."""
 
-_MOST_NANO: Final = 10**15  # a million USD: sums of thousands still fit 64 bits
+MOST_NANO: Final = 10**15
+"""The largest amount, a million USD: sums of thousands still fit 64 bits."""
+
 _DAY_S: Final = 86_400
 
 
@@ -108,8 +111,8 @@ def _keys(day: int) -> tuple[str, str]:
 
 def check_amount(amount_nano: int) -> None:
     """InputError for an amount that no sum could take."""
-    if not 0 <= amount_nano <= _MOST_NANO:
-        raise InputError(f"an amount must be 0 to {_MOST_NANO} nano-dollars, found {amount_nano}")
+    if not 0 <= amount_nano <= MOST_NANO:
+        raise InputError(f"an amount must be 0 to {MOST_NANO} nano-dollars, found {amount_nano}")
 
 
 def check_text(name: str) -> None:

@@ -77,12 +77,19 @@ class Journal:
         return len(self._queue) + self._writing
 
     async def hold(
-        self, amount_nano: int, limits: Sequence[Limit], *, lease_s: float, now: float
+        self,
+        amount_nano: int,
+        limits: Sequence[Limit],
+        *,
+        lease_s: float,
+        now: float,
+        at: float | None = None,
     ) -> Hold:
         """Set an amount aside for a call, if all of `limits` leave room for it.
 
         A limit's `user` is an account of `accounts`. `lease_s`: after so long the call counts as
-        dead and its amount is free again; it has to outlast the call. `now` in Unix seconds. A
+        dead and its amount is free again; it has to outlast the call. `now` in Unix seconds. The
+        windows are those of `at`, by default now: of the moment that the outcome will count in. A
         caller that is cancelled meanwhile leaves nothing held. Raises BudgetExceededError naming
         the limit that stands in the way, InputError, StoreError.
         """
@@ -91,7 +98,7 @@ class Journal:
         check_amount(amount_nano)
         for limit in limits:
             check_text(limit.user or "")
-        windows = limit_windows(limits, now)
+        windows = limit_windows(limits, now if at is None else at)
         hold = Hold(
             id=f"{self._prefix}-{next(self._numbers):x}",
             amount_nano=amount_nano,

@@ -43,8 +43,14 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_of_a_row(error: BaseException) -> bool:
-    """Whether a value or a row was refused, so that others may well be taken."""
+    """Whether a value or a row was refused, so that others may well be taken.
+
+    Drivers count a missing table and missing rights (class 42) among the programmer's errors, but
+    these are of the whole store: no row would fare better.
+    """
     found = driver_error(error)
+    if (getattr(found, "sqlstate", None) or "").startswith("42"):
+        return False
     if isinstance(found, ValueError | OverflowError):
         return True  # it was not even sent
     return bool(_kinds(found) & {"DataError", "IntegrityError", "ProgrammingError"})

@@ -21,15 +21,16 @@ class Tenant:
     settings: KeySettings = field(default_factory=KeySettings)
 
     def may_use_model(self, name: str) -> bool:
-        """Whether it may ask this model by its name."""
+        """Whether it may ask this model by its name; a key that is held to cascades alone may ask
+        none."""
         models = self.settings.models
-        return models is None or name in models
+        return not self.settings.cascades if models is None else name in models
 
     def may_use_cascade(self, name: str) -> bool:
-        """Whether it may ask this cascade, whatever models are in it. "auto" has to be put as the
-        name of the cascade that it stands for."""
+        """Whether it may ask this cascade, whatever models are in it; a key that is held to models
+        alone may ask none. "auto" has to be put as the name of the cascade that it stands for."""
         cascades = self.settings.cascades
-        return cascades is None or name in cascades
+        return not self.settings.models if cascades is None else name in cascades
 
 
 ANYBODY: Final = Tenant(key_id="", name="anybody")

@@ -76,6 +76,7 @@ class Answering:
         outcome = describe_result(self._case, result)
         await self._record(outcome)
         await self._send_whole(body, outcome)
+        self._presence.close()
         await self._cache.keep(result)
 
     async def _stream(self) -> None:
@@ -104,6 +105,7 @@ class Answering:
         outcome = describe_result(self._case, result)
         await self._record(outcome)
         await self._send_rest(writer, held_back, result.completion, outcome)
+        self._presence.close()
         await self._cache.keep(result)
 
     async def _answer_from_cache(self) -> bool:
@@ -185,8 +187,11 @@ class Answering:
         refused = isinstance(error, UsageError | BudgetExceededError | StoreError)
         if self._sender.has_outcome or (refused and not self._case.tab.calls):
             return
+        failure = self._failure(error)
+        if failure.status == "failed":
+            _LOG.warning("%s failed (%s): %s", failure.request_id, failure.error_code, _why(error))
         with suppress(StoreError):  # which is logged, and the error at hand says more
-            await self._record(self._failure(error))
+            await self._record(failure)
 
     def _failure(self, error: BaseException) -> Outcome:
         if isinstance(error, SluiceError | ApiError):
@@ -209,3 +214,8 @@ class Answering:
             http_status=_LEFT if left else 503,
             error_code="client_left" if left else "shutdown",
         )
+
+
+def _why(error: BaseException) -> str:
+    """What may stand in a log: our own errors quote no request, of others only the kind."""
+    return str(error) if isinstance(error, SluiceError | ApiError) else type(error).__name__

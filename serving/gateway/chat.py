@@ -7,6 +7,9 @@ a framework's handling of parameters and responses would cost as much as a predi
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +21,7 @@ from ..errors import ApiError, internal_error
 from ..service import Service
 from .answering import Answering
 from .asks import read_ask
-from .failures import api_error
+from .failures import api_error, shutting_down
 from .gateway import new_request_id
 from .outcomes import Case
 from .presence import Presence
@@ -27,6 +30,8 @@ from .sender import Sender
 from .tab import Tab
 
 __all__ = ["ChatEndpoint"]
+
+_TELL_WITHIN_S: Final = 5.0
 
 
 class ChatEndpoint:
@@ -40,6 +45,9 @@ class ChatEndpoint:
         sender = Sender(send, self._dialect, new_request_id())
         try:
             await self._serve(service, scope, receive, sender)
+        except asyncio.CancelledError:
+            await _refuse(sender, shutting_down())
+            raise
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is told in the dialect
             if isinstance(exc, SluiceError):
                 error = api_error(exc)
@@ -49,7 +57,7 @@ class ChatEndpoint:
                 error = internal_error(exc, scope["method"], scope["path"])
             if not sender.has_outcome:
                 service.metrics.count_error(error.code)
-            await sender.refuse(error)
+            await _refuse(sender, error)
 
     async def _serve(
         self, service: Service, scope: Scope, receive: Receive, sender: Sender
@@ -61,22 +69,31 @@ class ChatEndpoint:
         if gateway.tracing is not None:
             gateway.tracing.note_caller(headers)
         tenant = await gateway.access.identify(headers)
+        sender.extra += plain_headers(await gateway.rate_limits.admit(tenant))
         body = await receive_json(headers, receive, service.settings)
         user_header = gateway.config.auth.user_header
         ask = read_ask(body, headers, self._dialect, user_header=user_header)
+        now = time.time()
+        tab = Tab(
+            gateway.allowances,
+            gateway.limits(tenant, ask.user),
+            at=now,
+            recorded_within_s=gateway.config.limits.request_timeout_s,
+        )
         case = Case(
             request_id=sender.request_id,
             dialect=self._dialect,
             tenant=tenant,
             ask=ask,
             route=gateway.route(ask.model, tenant),
-            tab=Tab(gateway.allowances, gateway.limits(tenant, ask.user)),
+            tab=tab,
             keeps_text=gateway.config.store.store_text,
+            at=now,
         )
-        sender.extra += plain_headers(await gateway.rate_limits.admit(tenant))
-        await gateway.admission.enter(tenant.key_id)
-        presence = Presence(receive)
+        presence, admitted = Presence(receive), False
         try:
+            await gateway.admission.enter(tenant.key_id)
+            admitted = True
             await Answering(gateway, case, sender, presence).answer()
         except asyncio.CancelledError:
             if not presence.left:
@@ -84,6 +101,14 @@ class ChatEndpoint:
             presence.forget()
         finally:
             presence.close()
-            case.tab.close()
-            gateway.admission.leave()
-            await gateway.rate_limits.count_tokens(tenant, case.tab.tokens)
+            tab.close()
+            if admitted:
+                gateway.admission.leave()
+            await gateway.rate_limits.count_tokens(tenant, tab.tokens)
+
+
+async def _refuse(sender: Sender, error: ApiError) -> None:
+    """Tell the client, unless it does not even take that."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_TELL_WITHIN_S):
+            await sender.refuse(error)

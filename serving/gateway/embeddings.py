@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,7 @@ from .tab import Tab
 
 __all__ = ["EmbeddingsEndpoint"]
 
+_LOG = logging.getLogger("sluice.serving")
 _OWN: Final = "sluice"  # who provides the encoder
 _LEFT: Final = 499
 
@@ -45,7 +47,7 @@ class _Case:
     ask: EmbeddingAsk
     tab: Tab
     keeps_text: bool
-    at: float = field(default_factory=time.time)
+    at: float
     started: float = field(default_factory=time.perf_counter)
     waited_ms: float = 0.0
 
@@ -101,12 +103,19 @@ class EmbeddingsEndpoint:
         user_header = gateway.config.auth.user_header
         ask = read_embedding_ask(body, request.headers, user_header=user_header)
         self._check_may_use(ask.model, tenant)
+        now = time.time()
         case = _Case(
             request_id=request_id,
             tenant=tenant,
             ask=ask,
-            tab=Tab(gateway.allowances, gateway.limits(tenant, ask.user)),
+            tab=Tab(
+                gateway.allowances,
+                gateway.limits(tenant, ask.user),
+                at=now,
+                recorded_within_s=gateway.config.limits.request_timeout_s,
+            ),
             keeps_text=gateway.config.store.store_text,
+            at=now,
         )
         headers = plain_headers(await gateway.rate_limits.admit(tenant))
         await gateway.admission.enter(tenant.key_id)
@@ -145,13 +154,16 @@ class EmbeddingsEndpoint:
             http_status, code = (_LEFT, "client_left") if presence.left else (503, "shutdown")
             await self._keep_failure(case, "cancelled", http_status, code)
             raise
-        except SluiceError as exc:
-            refused = isinstance(exc, UsageError | BudgetExceededError | StoreError)
+        except (SluiceError, ApiError) as exc:
+            refused = isinstance(exc, UsageError | BudgetExceededError | StoreError | ApiError)
             if case.tab.calls or not refused:
-                told = api_error(exc)
+                told = exc if isinstance(exc, ApiError) else api_error(exc)
                 await self._keep_failure(case, "failed", told.status, told.code)
             raise
-        await self._gateway.recorder.record(outcome, case.tab)
+        except Exception:  # a mistake of ours, and what was paid counts all the same
+            await self._keep_failure(case, "failed", 500, "internal_error")
+            raise
+        await self._record(outcome, case.tab)
         headers = outcome_headers(outcome, overhead_ms=outcome.overhead_ms or 0.0)
         return body, [(name, value) for name, value in headers if value]
 
@@ -159,8 +171,18 @@ class EmbeddingsEndpoint:
         self, case: _Case, status: str, http_status: int, error_code: str
     ) -> None:
         outcome = case.outcome(status=status, http_status=http_status, error_code=error_code)
-        with suppress(StoreError):  # the error at hand says more
-            await self._gateway.recorder.record(outcome, case.tab)
+        with suppress(StoreError):  # which is logged, and the error at hand says more
+            await self._record(outcome, case.tab)
+
+    async def _record(self, outcome: Outcome, tab: Tab) -> None:
+        try:
+            await self._gateway.recorder.record(outcome, tab)
+        except StoreError as exc:
+            _LOG.error(
+                "the outcome of %s (%d nano-USD) is lost: %s",
+                *(outcome.request_id, outcome.cost_nano, exc),
+            )
+            raise
 
     async def _ask(self, case: _Case) -> tuple[bytes, Outcome]:
         model = self._gateway.embeddings.find(case.ask.model)

@@ -14,9 +14,9 @@ from router.errors import (
     UsageError,
 )
 
-from ..errors import ApiError, bad_request, store_away
+from ..errors import ApiError, bad_request, internal_error, store_away
 
-__all__ = ["api_error", "deadline_error"]
+__all__ = ["api_error", "deadline_error", "shutting_down"]
 
 # Causes that are the request's own: asking again would not help, so clients must not retry.
 _REFUSED: Final = frozenset({"bad_request", "content_filter"})
@@ -33,7 +33,7 @@ def api_error(error: SluiceError) -> ApiError:
     if isinstance(error, BudgetExceededError):
         return ApiError(
             429,
-            str(error),
+            _budget_message(error),
             code="budget_exceeded",
             kind="budget_exceeded",
             headers=_retry_after(error.resets_in_s),
@@ -42,7 +42,28 @@ def api_error(error: SluiceError) -> ApiError:
         return _upstream_error(error)
     if isinstance(error, StoreError):
         return store_away(error)
-    raise error
+    return internal_error(error, "POST", "a model")
+
+
+def shutting_down() -> ApiError:
+    """The answer to a request that the service has no time for any more."""
+    return ApiError(
+        503,
+        "the service is shutting down; try again",
+        code="not_ready",
+        kind="server_error",
+        headers={"retry-after": "1", "connection": "close"},
+    )
+
+
+def _budget_message(error: BudgetExceededError) -> str:
+    """What of a key or its user is spent they may know; what all others spend they may not."""
+    if error.scope not in ("daily", "monthly"):
+        return str(error)
+    return (
+        f"the call might cost more than is left of this gateway's {error.scope} budget; a new "
+        f"window begins in {error.resets_in_s:.0f} s. Ask for fewer tokens (max_tokens)"
+    )
 
 
 def deadline_error(limit_s: float) -> ApiError:

@@ -29,7 +29,7 @@ class Presence:
         self._timer = asyncio.get_running_loop().call_later(_FIRST_LOOK_S, self._look)
 
     def close(self) -> None:
-        """Look no longer."""
+        """Look no longer: once a reply is whole, a server says of every client that it left."""
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()

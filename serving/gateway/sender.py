@@ -30,6 +30,7 @@ class Sender:
     def __init__(self, send: Send, dialect: Dialect, request_id: str) -> None:
         self.request_id = request_id
         self.started = False
+        self.finished = False
         self.has_outcome = False
         self.extra: list[Header] = id_headers(request_id)
         self._send = send
@@ -40,7 +41,7 @@ class Sender:
         """A whole reply, in JSON."""
         length = (b"content-length", str(len(body)).encode())
         await self._start(status, (_JSON, length, *headers))
-        await self._send({"type": "http.response.body", "body": body})
+        await self.end(body)
 
     async def begin(self, writer: StreamWriter, headers: Sequence[Header]) -> None:
         """The head of a stream, whose pieces `writer` makes."""
@@ -52,11 +53,15 @@ class Sender:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
-        """The last piece of a stream."""
+        """The last piece of a reply."""
+        self.finished = True
         await self._send({"type": "http.response.body", "body": data})
 
     async def refuse(self, error: ApiError) -> None:
-        """An error: as a reply of its own, or at the end of a stream that has begun."""
+        """An error: as a reply of its own, or at the end of a stream that has begun; nothing when
+        a reply was given already."""
+        if self.finished:
+            return
         if self._writer is not None:
             await self.end(self._writer.failure(error))
             return

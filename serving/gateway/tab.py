@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from router.budget import Limit
 from router.chat import Completion
@@ -14,6 +15,8 @@ from router.records.journal import Hold
 from router.records.outcome import CallRecord
 
 __all__ = ["Tab"]
+
+_MARGIN_S: Final = 60.0  # to record, once the time for a request is over
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,13 +44,20 @@ class Tab:
         allowances: Allowances,
         limits: Sequence[Limit],
         *,
+        at: float,
+        recorded_within_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`at` is the moment whose day and month the request counts in, whenever its calls are
+        made; `recorded_within_s` is how long after a call its outcome may come: so long what the
+        call cost has to stay held."""
         self.calls: list[CallRecord] = []
         self.holds: list[Hold] = []
         self._allowances = allowances
         self._shares: list[tuple[Share, int]] = []
         self._limits = tuple(limits)
+        self._at = at
+        self._least_lease_s = recorded_within_s + _MARGIN_S
         self._clock = clock
 
     @property
@@ -60,7 +70,13 @@ class Tab:
         now, bound_nano, share = self._clock(), 0, None
         if self._limits:
             bound_nano = to_nano(upper_bound_usd or 0.0)
-            share = await self._allowances.take(bound_nano, self._limits, lease_s=lease_s, now=now)
+            share = await self._allowances.take(
+                bound_nano,
+                self._limits,
+                lease_s=max(lease_s, self._least_lease_s),
+                now=now,
+                at=self._at,
+            )
         return _Entry(model=model, provider=provider, at=now, bound_nano=bound_nano, share=share)
 
     async def settle(

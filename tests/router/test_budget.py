@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import math
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ from router.budget import (
     IMAGE_TOKENS,
     Limit,
     Scope,
+    _bound_of,
     day_key,
     limits_of,
     month_key,
@@ -170,3 +173,31 @@ def test_the_bound_of_the_answers(
 ) -> None:
     request = ChatRequest(messages=({"role": "user", "content": "hi"},), params=params)
     assert output_bound(request, limit) == bound
+
+
+content = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(), inner)
+        | st.fixed_dictionaries({"type": st.sampled_from(["image", "input_image"]), "url": inner})
+    ),
+    max_leaves=40,
+)
+
+
+@given(content, st.integers(1, 30))
+def test_the_coarse_bound_is_no_smaller(value: Any, max_nodes: int) -> None:
+    exact = _bound_of(value, math.inf)
+    assert _bound_of(value, max_nodes) >= exact
+    assert _bound_of(value) == exact
+
+
+def test_a_flood_of_values_is_bounded_quickly() -> None:
+    request = ChatRequest(
+        messages=({"role": "user", "content": "hi"},), params={"own": list(range(2_000_000))}
+    )
+    begin = time.perf_counter()
+    bound = upper_bound_tokens(request)
+    assert time.perf_counter() - begin < 0.5
+    assert 2_000_000 * 8 + 12_888_890 <= bound < 40_000_000

@@ -270,3 +270,14 @@ def test_a_price_tag_keeps_what_it_found_for_an_hour(monkeypatch: pytest.MonkeyP
     tag.price({}, now=noon + 3600.0)
     assert len(asked) == 3
     assert PriceTag(ModelConfig(name="nobody-knows-it")).price({}, now=noon) is None
+
+
+def test_made_up_tiers_are_not_remembered() -> None:
+    tag = PriceTag(ModelConfig(name="gpt-5"))
+    now = AT.timestamp()
+    standard = tag.price({}, now=now)
+    made_up: list[Any] = [f"tier {n}" for n in range(100)] + [[1], {"a": 2}, None, 3.0]
+    for tier in made_up:
+        assert tag.price({"service_tier": tier, "speed": tier}, now=now) == standard
+    assert _rates(tag.price({"service_tier": "priority"}, now=now)) == (2.5, 20, 0.25)
+    assert len(tag._known) == 3  # without a tier, with one of no account, and this one

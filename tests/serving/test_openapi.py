@@ -49,7 +49,7 @@ def test_every_refusal_is_documented_in_the_common_shape(
     path: str, document: dict[str, Any]
 ) -> None:
     responses = document["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "408", "413", "415", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "408", "413", "415", "429", "500", "503"}
     for status, response in responses.items():
         schema = response["content"]["application/json"]["schema"]
         assert status == "200" or schema == {"$ref": "#/components/schemas/ErrorReply"}

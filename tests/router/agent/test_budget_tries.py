@@ -13,7 +13,7 @@ from router.agent.agent import CascadeAgent
 from router.budget import upper_bound_tokens
 from router.chat import ChatRequest
 from router.config import BudgetConfig, ModelConfig
-from router.errors import BudgetExceededError, CascadeExhaustedError
+from router.errors import BudgetExceededError, CascadeExhaustedError, InputError
 from router.money import to_nano
 from router.store.sqlite_ledger import SqliteLedger
 from tests.agents import ALWAYS_PAIRS, COSTS, by_model, model, usd, wait_past_midnight
@@ -135,4 +135,16 @@ async def test_a_refused_try_costs_nothing(
     budget = BudgetConfig(daily_limit=1.0, store=store)
     with pytest.raises(CascadeExhaustedError):
         await make_agent(models=[retrying(upstream, 2)], budget=budget).run(PROMPT)
+    assert settled_nano(store) == 0
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+async def test_a_limit_out_of_all_bounds_is_named(
+    make_agent: MakeAgent, upstream: Upstream, store: Path, field: str
+) -> None:
+    agent = make_agent(budget=BudgetConfig(daily_limit=1.0, store=store))
+    with pytest.raises(InputError, match=f"'{field}' is too large") as caught:
+        await agent.run(PROMPT, **{field: 10**15})
+    assert caught.value.param == field
+    assert upstream.requests == []
     assert settled_nano(store) == 0

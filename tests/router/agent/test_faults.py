@@ -258,6 +258,15 @@ async def test_a_short_trouble_is_waited_out(
     assert result.latency_ms > 50
 
 
+async def test_a_drafter_that_is_busy_for_long_is_not_waited_for(make_agent: MakeAgent) -> None:
+    fault = Fault(cause="rate_limit", does=fail(429, retry_after="7"), config={"max_retries": 2})
+    async with faulty(make_agent, "small", fault, policy=ACCEPT_ALL) as agent:
+        result = await ask(agent, "run", [])
+    assert result.model_used == "large"
+    assert result.latency_ms < 3_000
+    assert sum(one.model == "small" for one in result.attempts) == 1
+
+
 @pytest.mark.parametrize("mode", ["run", "stream"])
 @pytest.mark.parametrize("name", ["small", "large"])
 @pytest.mark.parametrize(

@@ -273,6 +273,17 @@ class TestEndpoints:
         assert (error.cause, error.status) == ("server", 503)
         assert "6 calls" in str(error)
 
+    async def test_the_error_names_every_endpoint(self, asking: Ask) -> None:
+        away = refused_url()
+        with Upstream(fail(401)) as first:
+            async with asking(first, endpoints=[{"api_base": away}]) as ask:
+                error = await ask.fail()
+        assert str(error) == (
+            f"m-1 at openai ({first.origin}; auth: status 401; check the key and what it may "
+            f"do), openai ({away.removesuffix('/v1')}; connect: connection refused) (2 calls)"
+        )
+        assert (error.cause, error.status) == ("connect", None)
+
     async def test_what_cannot_succeed_is_not_tried_twice(self, asking: Ask) -> None:
         with Upstream(fail(401)) as upstream:
             async with asking(upstream, max_retries=5) as ask:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from router.engine import Engine
 from router.errors import ConfigError
@@ -276,3 +276,36 @@ def test_a_provider_without_embeddings_is_refused_at_the_start() -> None:
     config = model("embed", "http://127.0.0.1:1", provider="anthropic", api_key="k")
     with pytest.raises(ConfigError, match="anthropic has no embeddings"):
         EmbeddingModel(config, Transport(), environ={})
+
+
+async def test_what_was_paid_is_recorded_whatever_goes_wrong(
+    run: Run, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed = EmbeddingModel.embed
+
+    async def break_after(self: EmbeddingModel, body: Any, purse: Any) -> Any:
+        await embed(self, body, purse)
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(EmbeddingModel, "embed", break_after)
+    upstream.then(vectors)
+    async with run() as gateway:
+        with pytest.raises(RuntimeError, match="a mistake"):
+            await gateway.ask(ASK)
+        (outcome,), (call,) = gateway.rows(outcomes), gateway.rows(calls)
+    assert (outcome.status, outcome.http_status) == ("failed", 500)
+    assert outcome.error_code == "internal_error"
+    assert outcome.cost_nano == call.charged_nano == NANO
+
+
+async def test_an_outcome_that_is_lost_is_logged(
+    run: Run, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.then(vectors)
+    async with run() as gateway:
+        drop = text("DROP TABLE outcomes")
+        gateway.service.database.run_sync(lambda connection: connection.execute(drop))
+        reply = await gateway.ask(ASK)
+    assert reply.status_code == 503
+    request_id = reply.headers["x-request-id"]
+    assert f"the outcome of {request_id} ({NANO} nano-USD) is lost" in caplog.text

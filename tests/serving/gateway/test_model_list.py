@@ -54,7 +54,8 @@ def test_without_models_only_the_encoder_is_left() -> None:
 
 
 def test_a_tenant_sees_what_it_may_ask() -> None:
-    assert names(models=("small",)) == ["auto", "support", "small"]
+    assert names(models=("small",)) == ["small"]
+    assert names(cascades=("support",)) == ["auto", "support"]  # which it stands for
     assert names(cascades=()) == ["small", "meta/large", "embed", "sluice-encoder"]
     assert names(models=("embed",), cascades=()) == ["embed"]
 

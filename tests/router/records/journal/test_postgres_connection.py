@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from router.errors import StoreError
 from router.records.database import Database
+from router.records.entries import Entry
 from router.records.journal import Hold, Journal
+from router.records.postgres_writer import PostgresWriter
 from tests.journal_books import ACCOUNTS, NOW, audit, limit, made_call, made_outcome
 from tests.server_process import free_port
 
@@ -190,3 +193,26 @@ async def test_what_cannot_be_reached_is_named_without_its_password(
     with pytest.raises(StoreError, match="cannot be reached") as refused:
         Database.open(f"postgresql://u:s3cret@127.0.0.1:{free_port()}/d")
     assert "s3cret" not in f"{refused.value}{refused.value.__cause__}"
+
+
+async def test_a_table_that_is_gone_is_no_fault_of_a_row(
+    journal: Journal, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    write = PostgresWriter.write
+
+    def counted(self: PostgresWriter, entries: Sequence[Entry], *, wait_s: float) -> None:
+        tries.append(len(entries))
+        write(self, entries, wait_s=wait_s)
+
+    monkeypatch.setattr(PostgresWriter, "write", counted)
+    database.run_sync(lambda connection: connection.execute(text("DROP TABLE calls, outcomes")))
+    records = [
+        journal.record(made_outcome(f"r{n}", 1), [made_call(1)], [], ACCOUNTS) for n in range(50)
+    ]
+    found = await asyncio.gather(*records, return_exceptions=True)
+    assert all(isinstance(error, StoreError) for error in found)
+    assert {str(error).partition(": ")[2] for error in found} == {
+        "a table is missing; see that nobody removed tables of the store"
+    }
+    assert sum(tries) == 50  # none was tried on its own again
