@@ -1,12 +1,10 @@
-"""aiohttp as the HTTP client: what carries the calls unless the caller brings his own."""
+"""aiohttp as the HTTP client: what carries the calls that go through a proxy."""
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from functools import cache
 from io import BytesIO
 from typing import Final
 
@@ -14,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from .http import HttpReply, TransportError
+from .trust import trusting_context
 
 __all__ = ["AiohttpSender", "aiohttp_fault", "open_session"]
 
@@ -140,7 +139,7 @@ def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
         limit=0,  # how much runs at once is for budgets and callers to say
         keepalive_timeout=_KEEP_ALIVE_S,
         resolver=aiohttp.ThreadedResolver(),  # the system's, whatever else is installed
-        ssl=tls or _trusting_context(),
+        ssl=tls or trusting_context(),
     )
     # Each call brings its own timeouts. The environment is left alone, as aiohttp would let a
     # .netrc replace the provider's key; proxies are found by `proxies.find_proxy`.
@@ -151,15 +150,3 @@ def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         trust_env=False,
     )
-
-
-@cache  # some 30 ms, and the same for all
-def _trusting_context() -> ssl.SSLContext:
-    """Trusts what the system does; certifi's list too, as some Pythons come without any, unless
-    SSL_CERT_FILE or SSL_CERT_DIR says exactly whom to trust."""
-    context = ssl.create_default_context()
-    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context

@@ -58,11 +58,11 @@ def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return in_s
     try:
         until = parsedate_to_datetime(found)
-    except ValueError:
+        if until.tzinfo is None:  # "-0000": UTC, of unknown origin
+            until = until.replace(tzinfo=UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (OverflowError, ValueError):  # no date, or one beyond all years
         return None
-    if until.tzinfo is None:  # "-0000": UTC, of unknown origin
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - now).total_seconds())
 
 
 def _number(text: str | None) -> float | None:

@@ -103,8 +103,9 @@ class Answering:
         assert result is not None  # the stream raises otherwise
         held_back = b"" if self._sender.started else writer.whole(result.completion)
         outcome = describe_result(self._case, result)
+        rest = held_back + self._end(writer, result.completion, outcome)
         await self._record(outcome)
-        await self._send_rest(writer, held_back, result.completion, outcome)
+        await self._send_rest(writer, rest, outcome)
         self._presence.close()
         await self._cache.keep(result)
 
@@ -116,9 +117,9 @@ class Answering:
         outcome = describe_cached(case, found)
         if case.ask.streamed:
             writer = self._writer()
-            held_back = writer.whole(found.completion)
+            rest = writer.whole(found.completion) + self._end(writer, found.completion, outcome)
             await self._record(outcome)
-            await self._send_rest(writer, held_back, found.completion, outcome)
+            await self._send_rest(writer, rest, outcome)
         else:
             body = reply_body(found.completion, case.dialect)
             await self._record(outcome)
@@ -152,15 +153,17 @@ class Answering:
         headers = outcome_headers(outcome, overhead_ms=self._case.overhead_ms)
         await self._sender.whole(body, headers)
 
-    async def _send_rest(
-        self, writer: StreamWriter, held_back: bytes, completion: Completion, outcome: Outcome
-    ) -> None:
-        """What a stream has not sent yet, and its end."""
-        overhead_ms = self._case.overhead_ms
+    async def _send_rest(self, writer: StreamWriter, rest: bytes, outcome: Outcome) -> None:
+        """What a stream has not sent yet, to its end."""
         if not self._sender.started:
-            await self._sender.begin(writer, outcome_headers(outcome, overhead_ms=overhead_ms))
-        trailer = describe_costs(outcome, overhead_ms=overhead_ms)
-        await self._sender.end(held_back + writer.end(completion, trailer))
+            headers = outcome_headers(outcome, overhead_ms=self._case.overhead_ms)
+            await self._sender.begin(writer, headers)
+        await self._sender.end(rest)
+
+    def _end(self, writer: StreamWriter, completion: Completion, outcome: Outcome) -> bytes:
+        """What says that a stream is complete; made before anything is recorded, as it may fail."""
+        trailer = describe_costs(outcome, overhead_ms=self._case.overhead_ms)
+        return writer.end(completion, trailer)
 
     def _writer(self) -> StreamWriter:
         case = self._case

@@ -18,18 +18,20 @@ import httpx
 import orjson
 import pytest
 import uvloop
+from yarl import URL
 
 from router.chat import ChatRequest, Delta
 from router.config import ModelConfig
 from router.providers.aiohttp_sender import open_session
 from router.providers.client import ModelClient
+from router.providers.httptools_sender import HttptoolsSender
 from router.providers.transport import Transport
 
 HEADER = ("client", "p50 ms", "p99 ms", "calls/s")
 N_CALLS, N_ROUNDS = 1_600, 3
 PROMPT = "What is the capital of France? " * 10
 HEADERS = {"content-type": "application/json", "authorization": "Bearer k"}
-OURS = "aiohttp (in use)"
+OURS = "httptools (in use)"
 
 Call = Callable[[bool], Awaitable[object]]
 
@@ -54,6 +56,19 @@ def over_aiohttp(session: Any, url: str) -> Call:
         async with session.post(url, data=body_of(stream), headers=HEADERS) as response:
             while await response.content.readany():
                 pass
+
+    return call
+
+
+def over_httptools(sender: HttptoolsSender, url: str) -> Call:
+    place = URL(url)
+
+    async def call(stream: bool) -> None:
+        body = body_of(stream)
+        reply = await sender.post(place, headers=HEADERS, body=body, proxy=None, connect_s=5)
+        while await reply.read():
+            pass
+        await reply.aclose()
 
     return call
 
@@ -98,7 +113,10 @@ async def contenders(api_base: str) -> AsyncIterator[dict[str, Call]]:
             name: over_httpx(await stack.enter_async_context(client), url)
             for name, client in clients.items()
         }
-        calls[OURS] = over_aiohttp(session, url)
+        calls["aiohttp"] = over_aiohttp(session, url)
+        sender = HttptoolsSender()
+        stack.push_async_callback(sender.aclose)
+        calls[OURS] = over_httptools(sender, url)
         calls["ModelClient"] = through_the_client(api_base, transport)
         for name, client in clients.items():
             given = Transport(http_client=client)
@@ -145,5 +163,5 @@ def test_transports(at_once: int, stream: bool, api_base: str, report: Any) -> N
     for name, (p99, p50, rate) in figures.items():
         row = (name, f"{p50:.2f}", f"{p99:.2f}", f"{rate:,.0f}")
         report.add(f"Transport: {kind}, {at_once} at once", HEADER, row)
-    others = [name for name in figures if name.startswith("httpx")]
+    others = [name for name in figures if name.startswith(("aiohttp", "httpx"))]
     assert figures[OURS][1] <= min(figures[name][1] for name in others)

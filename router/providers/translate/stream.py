@@ -143,7 +143,7 @@ class OpenAIChunks:
 
     def _extend_block(self, index: int, block: Json, delta: Any) -> list[Json]:
         kind = delta.get("type") if isinstance(delta, Mapping) else None
-        if kind in _TEXTS:
+        if isinstance(kind, str) and kind in _TEXTS:
             name, openai_name = _TEXTS[kind]
             piece = _text(delta, name)
             self._open[index].append(piece)

@@ -18,6 +18,7 @@ import pytest
 from router.chat import ChatRequest, Completion, Delta
 from router.config import ModelConfig, TimeoutConfig
 from router.errors import UpstreamError
+from router.providers.aiohttp_sender import AiohttpSender
 from router.providers.client import ModelClient
 from router.providers.transport import Transport
 from tests.upstream import Upstream
@@ -69,7 +70,7 @@ def streaming(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
+@pytest.fixture(params=["httptools", "aiohttp", "httpx"])
 def carrier(request: pytest.FixtureRequest) -> str:
     """The HTTP client that carries the calls."""
     return str(request.param)
@@ -80,11 +81,29 @@ def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+class _OverAiohttp(Transport):
+    """Everything by the sender that otherwise has only what goes through proxies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sender: AiohttpSender | None = None
+
+    async def sender(self) -> AiohttpSender:
+        if self._sender is None:
+            self._sender = AiohttpSender()
+            await self._sender.guard()
+        return self._sender
+
+    async def aclose(self) -> None:
+        if self._sender is not None:
+            await self._sender.aclose()
+
+
 @asynccontextmanager
 async def transport_over(carrier: str) -> AsyncIterator[Transport]:
     """A transport, closed at the end, and the client that it was given after it."""
-    if carrier == "aiohttp":
-        transport = Transport()
+    if carrier != "httpx":
+        transport = Transport() if carrier == "httptools" else _OverAiohttp()
         yield transport
         await transport.aclose()
         return

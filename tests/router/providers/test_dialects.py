@@ -20,7 +20,7 @@ MESSAGES = [{"role": "user", "content": "2 + 2?"}, SAID, {"role": "user", "conte
 
 @pytest.fixture
 def carrier() -> str:
-    return "aiohttp"
+    return "httptools"
 
 
 async def send(ask: Asker, request: ChatRequest) -> None:

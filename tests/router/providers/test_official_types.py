@@ -134,7 +134,7 @@ REPLIES = {
 
 @pytest.fixture
 def carrier() -> str:
-    return "aiohttp"
+    return "httptools"
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)

@@ -76,6 +76,7 @@ def _bodies(speaks: str) -> st.SearchStrategy[bytes]:
             {"error": {"message": "no", "type": "server_error", "code": "x"}},
             {"error": "no"},
             {"error": {"code": 429}},
+            {"error": {"code": "9" * 5000}},
             {"error": {"message": ["x"], "code": {"a": 1}, "type": 5}},
             [{"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}],
             {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
@@ -86,7 +87,13 @@ def _bodies(speaks: str) -> st.SearchStrategy[bytes]:
     values = st.one_of(spoilt(good), spoilt(good), lying, spoilt(lying), errors, ANYTHING)
     texts = values.map(lambda value: json.dumps(value).encode())
     cut = st.builds(lambda text, end: text[:end], texts, st.integers(0, 300))
-    return st.one_of(texts, texts, texts, cut, st.binary(max_size=50), _wrong_bytes(texts))
+    deep = good.map(lambda value: json.dumps({**value, "deep": 0}).encode()).map(_deepen)
+    return st.one_of(*[texts] * 4, cut, deep, st.binary(max_size=50), _wrong_bytes(texts))
+
+
+def _deepen(text: bytes) -> bytes:
+    """Something that is nested as deeply as can be read."""
+    return text.replace(b'"deep": 0', b'"deep": ' + b'{"a": ' * 900 + b"1" + b"}" * 900)
 
 
 def _wrong_bytes(texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
@@ -190,7 +197,9 @@ KINDS = st.sampled_from(
         *("application/json", "application/problem+json", "application/json; charset=latin-1"),
     ]
 )
-RETRY_AFTER = st.sampled_from(["", "", "0", "-5", "1e9", "nan", "soon", "9" * 40])
+RETRY_AFTER = st.sampled_from(
+    ["", "", "0", "-5", "1e9", "nan", "soon", "9" * 300, f"Mon, 01 Jan 2024 00:00:00 +{'9' * 25}"]
+)
 
 
 @st.composite

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
+from pydantic import SecretStr
 
 from router.config import ModelConfig
 from router.engine import Engine
@@ -18,6 +19,7 @@ from router.profiles import PolicyFile
 from serving.app import create_app
 from serving.config import (
     AuthConfig,
+    CacheConfig,
     CascadeSettings,
     GatewayConfig,
     ServerConfig,
@@ -31,9 +33,18 @@ from tests.serving.gateway.live_gateway import GatewayClient
 from tests.serving.live_service import LiveService
 from tests.upstream import Upstream
 
-__all__ = ["ADMIN_KEY", "CASCADES", "MODELS", "hardened_gateway", "play_provider"]
+__all__ = [
+    "ADMIN_KEY",
+    "CASCADES",
+    "MODELS",
+    "PROVIDER_KEY",
+    "HardenedClient",
+    "hardened_gateway",
+    "play_provider",
+]
 
 ADMIN_KEY = "an-admin-key-of-tests"
+PROVIDER_KEY = "provider-key-of-tests"
 MODELS = ("small", "other", "large", "claude-small", "claude-large")
 _POLICIES: dict[str, tuple[PolicyFile, tuple[str, ...]]] = {
     "drafts": (ACCEPT_ALL, ("small", "large")),
@@ -41,9 +52,12 @@ _POLICIES: dict[str, tuple[PolicyFile, tuple[str, ...]]] = {
     "pairs": (ALWAYS_PAIRS, ("small", "claude-small", "large")),
     "direct": (DIRECT, ("small", "claude-large")),
     "claude-drafts": (ACCEPT_ALL, ("claude-small", "large")),
+    "kept": (ACCEPT_ALL, ("small", "large")),  # in the response cache
 }
 CASCADES = tuple(_POLICIES)
 _QUIET_WITHIN_S = 5.0
+
+Mode = Literal["open", "keys"]
 
 
 class _ShippedServer(LiveService):
@@ -71,13 +85,17 @@ class HardenedClient(GatewayClient):
 
     def check_nothing_is_left(self) -> None:
         """No request is under way or waits, nothing is held, and the books add up."""
-        gateway = self.live.service.gateway
         deadline = time.monotonic() + _QUIET_WITHIN_S
-        while gateway.admission.in_flight and time.monotonic() < deadline:
+        while any(self._under_way()) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert gateway.admission.in_flight == gateway.admission.waiting == 0
-        assert gateway.journal.waiting == 0
+        assert self._under_way() == (0, 0, 0)
         self.check_ledger()
+
+    def _under_way(self) -> tuple[int, int, int]:
+        """(requests that are worked on, that wait, entries that are not in the store yet)"""
+        gateway = self.live.service.gateway
+        admission = gateway.admission
+        return admission.in_flight, admission.waiting, gateway.journal.waiting
 
 
 @contextmanager
@@ -86,20 +104,19 @@ def hardened_gateway(
     upstream: Upstream,
     folder: Path,
     *,
-    mode: str = "open",
+    mode: Mode = "open",
     models: tuple[ModelConfig, ...] = (),
-    server: ServerConfig | None = None,
     **sections: Any,
 ) -> Iterator[HardenedClient]:
     """A gateway over MODELS and CASCADES, whose names say what they do with drafts; further
     `models` can be asked by their names. The admin key is ADMIN_KEY."""
     folder.mkdir(parents=True, exist_ok=True)
     config = GatewayConfig(
-        server=server or ServerConfig(body_timeout_s=1, log_requests=False),
+        server=ServerConfig(body_timeout_s=1, log_requests=False),
         store=StoreConfig(url=f"sqlite:///{folder / 'sluice.db'}"),
-        auth=AuthConfig.model_validate({"mode": mode, "admin_key": ADMIN_KEY}),
+        auth=AuthConfig(mode=mode, admin_key=SecretStr(ADMIN_KEY)),
         models=(*(_model(name, upstream) for name in MODELS), *models),
-        cascades=sections.pop("cascades", None) or _cascades(folder),
+        cascades=_cascades(folder),
         embeddings=(model("embed", upstream.url, input_cost=0.02, output_cost=0.0),),
         **sections,
     )
@@ -110,9 +127,9 @@ def hardened_gateway(
             yield client
 
 
-def play_provider(text: str = "Paris is the capital of France.", **more: Any) -> Behaviour:
+def play_provider(text: str = "Paris is the capital of France.") -> Behaviour:
     """Answers each request in the dialect it comes in, vectors for what wants to be embedded."""
-    as_openai, as_anthropic = answer(text, **more), answer_anthropic(text)
+    as_openai, as_anthropic = answer(text), answer_anthropic(text)
 
     def behave(request: Received) -> Script:
         if request.path.endswith("/embeddings"):
@@ -134,8 +151,8 @@ def _embed(request: Received) -> Script:
 
 def _model(name: str, upstream: Upstream) -> ModelConfig:
     if name.startswith("claude"):
-        return model(name, upstream.origin, provider="anthropic", api_key="k")
-    return model(name, upstream.url)
+        return model(name, upstream.origin, provider="anthropic", api_key=PROVIDER_KEY)
+    return model(name, upstream.url, api_key=PROVIDER_KEY)
 
 
 def _cascades(folder: Path) -> dict[str, CascadeSettings]:
@@ -143,5 +160,6 @@ def _cascades(folder: Path) -> dict[str, CascadeSettings]:
     for name, (policy, chain) in _POLICIES.items():
         path = folder / f"{name}.json"
         path.write_text(json.dumps(policy.to_json()), encoding="utf-8")
-        made[name] = CascadeSettings(models=chain, policy=path)
+        cache = CacheConfig(exact=name == "kept", semantic=name == "kept")
+        made[name] = CascadeSettings(models=chain, policy=path, cache=cache)
     return made

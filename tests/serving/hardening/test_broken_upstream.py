@@ -3,131 +3,149 @@ either is recorded once and paid once; and the next request does not notice."""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+import time
 from collections.abc import Iterator
-from typing import Any
+from math import inf
 
-import httpx
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from router.chat import Dialect
-from router.config import TimeoutConfig
 from router.engine import Engine
-from router.records.tables import outcomes
-from serving.config import GatewayBudget
-from tests.agents import model
-from tests.behaviours import send, send_events
+from tests.behaviours import Behaviour, Received, Script, drip, hang, send_events, send_json
 from tests.serving.hardening.broken_replies import SCRIPTS, Scripts
-from tests.serving.hardening.examples import examples
-from tests.serving.hardening.hardened_gateway import (
-    HardenedClient,
-    hardened_gateway,
-    play_provider,
-)
-from tests.serving.hardening.judging import check_reply
-from tests.upstream import Upstream
+from tests.serving.hardening.broken_rig import HASTY_S, Rig, open_rig
+from tests.serving.hardening.examples import FUZZ, examples
+from tests.serving.hardening.reply_samples import REPLIES, STREAMS
+from tests.serving.hardening.values import swaps
 
-PATHS: dict[Dialect, str] = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
-FAILED = frozenset({502, 504})
-SAID = "All is well again."
-GOOD = play_provider(SAID)
-
-
-class Rig:
-    """A gateway, and the provider that is told how to behave."""
-
-    def __init__(self, gateway: HardenedClient, upstream: Upstream) -> None:
-        self.gateway = gateway
-        self.upstream = upstream
-        self.seen: Counter[str] = Counter()
-
-    def ask(self, dialect: Dialect, name: str, *, streamed: bool) -> httpx.Response:
-        body: dict[str, Any] = {
-            "model": name,
-            "max_tokens": 100,
-            "messages": [{"role": "user", "content": "What is the capital of France?"}],
-            "stream": streamed,
-        }
-        if streamed and dialect == "openai":
-            body["stream_options"] = {"include_usage": True}
-        return self.gateway.http.post(PATHS[dialect], json=body)
-
-    def check_broken(self, dialect: Dialect, name: str, *, streamed: bool) -> str:
-        """Ask, and hold the reply against what was recorded."""
-        reply = self.ask(dialect, name, streamed=streamed)
-        result = check_reply(reply, dialect, failed=FAILED)
-        self.seen[result] += 1
-        event(result)
-        [kept] = self.kept(reply.headers["x-sluice-request-id"])
-        if result in ("answer", "stream"):
-            assert (kept["status"], kept["http_status"]) == ("ok", 200)
-        else:
-            assert kept["status"] == "failed"
-            assert kept["http_status"] in (400, 502, 504)
-            if reply.status_code != 200:
-                assert kept["http_status"] == reply.status_code
-        assert 0 <= kept["cost_nano"] <= 10**9  # what usage lies about is bounded
-        return result
-
-    def check_good(self, *names: str) -> None:
-        """Nothing of what was broken is left for those who come after."""
-        self.upstream.then(GOOD)
-        for name in names:
-            reply = self.ask("openai", name, streamed=False)
-            assert reply.status_code == 200, reply.text
-            assert reply.json()["choices"][0]["message"]["content"] == SAID
-
-    def kept(self, request_id: str) -> list[Any]:
-        query = select(outcomes).where(outcomes.c.request_id == request_id)
-        database = self.gateway.live.service.database
-        return list(database.run_sync(lambda db: db.execute(query).mappings().all()))
-
-
-HASTY = TimeoutConfig(first_token_s=0.3, total_s=0.8)
+MODELS = {"openai": "small", "anthropic": "claude-small"}
+CASCADES = {"openai": "drafts", "anthropic": "claude-drafts"}
+# Cascades and models that ask all models that were asked before, so that no circuit opens.
+ALL_ASKED = {"openai": ("doubts",), "anthropic": ("claude-small", "large")}
 
 
 @pytest.fixture(scope="module")
 def rig(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("broken")
-    with Upstream(GOOD) as upstream:
-        claude = {"provider": "anthropic", "api_key": "k"}
-        models = (
-            model("hasty", upstream.url, timeout=HASTY),
-            model("claude-hasty", upstream.origin, timeout=HASTY, **claude),
-        )
-        with hardened_gateway(
-            engine, upstream, folder, models=models, budget=GatewayBudget(daily_limit=1e6)
-        ) as gateway:
-            rig = Rig(gateway, upstream)
-            yield rig
-            gateway.check_nothing_is_left()
+    with open_rig(engine, tmp_path_factory.mktemp("broken")) as rig:
+        yield rig
 
 
-CASES = {"openai": ("small", "small", "drafts"), "anthropic": ("claude-small", "claude-drafts")}
-
-
-@examples(150)
-@given(script=SCRIPTS["openai"], data=st.data())
+@examples(60)
+@given(data=st.data(), streamed=st.booleans(), routed=st.booleans())
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-def test_a_provider_of_openais_format(
-    rig: Rig, dialect: Dialect, script: Scripts, data: st.DataObject
+@pytest.mark.parametrize("speaks", ["openai", "anthropic"])
+def test_a_provider_that_breaks_anyhow(
+    rig: Rig, speaks: str, dialect: Dialect, data: st.DataObject, streamed: bool, routed: bool
 ) -> None:
+    script: Scripts = data.draw(SCRIPTS[speaks])
     rig.upstream.then(script)
-    name = data.draw(st.sampled_from(CASES["openai"]))
-    rig.check_broken(dialect, name, streamed=data.draw(st.booleans()))
-    rig.check_good("doubts")  # which asks both models
+    name = (CASCADES if routed else MODELS)[speaks]
+    rig.check_broken(dialect, name, streamed=streamed)
+    rig.check_good(*ALL_ASKED[speaks])
 
 
-@examples(150)
-@given(script=SCRIPTS["anthropic"], data=st.data())
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-def test_a_provider_of_anthropics_format(
-    rig: Rig, dialect: Dialect, script: Scripts, data: st.DataObject
+@pytest.mark.parametrize("speaks", ["openai", "anthropic"])
+def test_every_kind_of_value_in_every_place_of_a_reply(
+    rig: Rig, speaks: str, dialect: Dialect
 ) -> None:
-    rig.upstream.then(script)
-    name = data.draw(st.sampled_from(CASES["anthropic"]))
-    rig.check_broken(dialect, name, streamed=data.draw(st.booleans()))
-    rig.check_good("claude-small", "large")
+    for sample in REPLIES[speaks]:
+        for changed, where in swaps(sample, every=FUZZ > 1):
+            rig.upstream.then(send_json(changed))
+            with rig.noting(where):
+                rig.check_broken(dialect, MODELS[speaks], streamed=False)
+                rig.check_good(MODELS[speaks])
+    rig.tell_faults()
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+@pytest.mark.parametrize("speaks", ["openai", "anthropic"])
+def test_every_kind_of_value_in_every_place_of_a_stream(
+    rig: Rig, speaks: str, dialect: Dialect
+) -> None:
+    events = STREAMS[speaks]
+    names = [MODELS[speaks], CASCADES[speaks]]
+    for number, sample in enumerate(events):
+        for changed, where in swaps(sample, every=FUZZ > 1):
+            sent = [*events[:number], changed, *events[number + 1 :]]
+            names.reverse()
+            rig.upstream.then(send_events(*sent, done=speaks == "openai"))
+            with rig.noting(f"{number} of {names[0]} with {where}"):
+                rig.check_broken(dialect, names[0], streamed=True)
+                rig.check_good(*ALL_ASKED[speaks])
+    rig.tell_faults()
+
+
+# -- time and size -----------------------------------------------------------------------------
+
+
+def for_ever(piece: bytes, *, first: bytes = b"") -> Behaviour:
+    """A stream that says the same every few milliseconds, for longer than anybody waits."""
+    pieces: list[bytes | float] = [first or piece]
+    for _ in range(2_000):
+        pieces += [0.005, piece]
+    script = Script(content_type="text/event-stream", pieces=pieces)
+    return lambda _: script
+
+
+def line(event: object) -> bytes:
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+
+def silent_after(first: bytes) -> Behaviour:
+    script = Script(content_type="text/event-stream", pieces=(first, inf))
+    return lambda _: script
+
+
+SAYS_A = line({"choices": [{"index": 0, "delta": {"content": "a"}}]})
+SAYS_NOTHING = line({"choices": [{"index": 0, "delta": {}}]})
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+BEGINS = line(STREAMS["anthropic"][0])
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    ("name", "behaviour", "result"),
+    [
+        ("hasty", hang(), "upstream_timeout"),
+        ("hasty", for_ever(b": ping\n\n"), "upstream_timeout"),
+        ("hasty", for_ever(b": ping"), "upstream_timeout"),  # one endless line
+        ("hasty", for_ever(b"\n"), "upstream_timeout"),
+        ("hasty", for_ever(SAYS_NOTHING), "upstream_timeout"),
+        ("hasty", for_ever(SAYS_A), "broken"),
+        ("hasty", silent_after(SAYS_A), "broken"),
+        ("hasty", drip(send_events(STREAMS["openai"][1]), pause_s=0.05), "upstream_timeout"),
+        ("claude-hasty", for_ever(PING), "upstream_timeout"),
+        ("claude-hasty", for_ever(PING, first=BEGINS), "upstream_timeout"),
+        ("claude-hasty", silent_after(BEGINS), "upstream_timeout"),
+    ],
+)
+def test_a_stream_without_end_is_given_up(
+    rig: Rig, name: str, behaviour: Behaviour, result: str, dialect: Dialect
+) -> None:
+    rig.upstream.then(behaviour)
+    start = time.monotonic()
+    found = rig.check_broken(dialect, name, streamed=True)
+    assert found == result
+    assert time.monotonic() - start < HASTY_S + 5
+    rig.check_good(name)
+
+
+def large(size: int) -> Behaviour:
+    def behave(request: Received) -> Script:
+        if request.streams:
+            text = b'data: {"choices": [{"delta": {"content": "' + b"x" * size
+            return Script(content_type="text/event-stream", pieces=(text,))
+        return Script(pieces=(b'{"choices": [{"message": {"content": "' + b"x" * size,))
+
+    return behave
+
+
+@pytest.mark.parametrize(("size", "streamed"), [(17 * 2**20, True), (65 * 2**20, False)])
+def test_a_reply_without_measure_is_given_up(rig: Rig, size: int, streamed: bool) -> None:
+    rig.upstream.then(large(size))
+    assert rig.check_broken("openai", "small", streamed=streamed) == "upstream_failed"
+    rig.check_good("small")

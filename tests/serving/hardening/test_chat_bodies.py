@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.chat import Dialect
 from router.engine import Engine
 from tests.serving.hardening.chat_bodies import ANTHROPIC_BODIES, OPENAI_BODIES
-from tests.serving.hardening.examples import examples
+from tests.serving.hardening.chat_samples import (
+    ANTHROPIC_FIELDS,
+    ANTHROPIC_MESSAGES,
+    OPENAI_FIELDS,
+    OPENAI_MESSAGES,
+    SMALLEST,
+)
+from tests.serving.hardening.examples import FUZZ, examples
 from tests.serving.hardening.hardened_gateway import (
     HardenedClient,
     hardened_gateway,
     play_provider,
 )
 from tests.serving.hardening.judging import check_reply
-from tests.serving.hardening.values import TEXT
+from tests.serving.hardening.values import TEXT, swaps
 from tests.upstream import Upstream
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -42,16 +50,49 @@ def gateway(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         assert found["ok"] > 100, found  # or hardly anything got as far as a model
 
 
-@examples(500)
+@examples(250)
 @given(body=OPENAI_BODIES)
 def test_openai_bodies(gateway: HardenedClient, body: Any) -> None:
     check_reply(post(gateway, CHAT, body), "openai")
 
 
-@examples(500)
+@examples(250)
 @given(body=ANTHROPIC_BODIES)
 def test_anthropic_bodies(gateway: HardenedClient, body: Any) -> None:
     check_reply(post(gateway, MESSAGES, body), "anthropic")
+
+
+@pytest.mark.parametrize("model", ["small", "claude-small"])
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_every_kind_of_value_in_every_place(
+    gateway: HardenedClient, dialect: Dialect, model: str
+) -> None:
+    """One field at a time, so that no refusal hides another."""
+    is_openai = dialect == "openai"
+    messages, fields = (
+        (OPENAI_MESSAGES, OPENAI_FIELDS) if is_openai else (ANTHROPIC_MESSAGES, ANTHROPIC_FIELDS)
+    )
+    path = CHAT if is_openai else MESSAGES
+    faults = []
+    for sample in samples(messages, fields):
+        base = {**SMALLEST, "model": model}
+        for changed, where in swaps(sample, every=FUZZ > 1):
+            reply = post(gateway, path, {**base, **changed})
+            try:
+                check_reply(reply, dialect)
+            except AssertionError as exc:
+                faults.append(f"{[*sample]} with {where}: {exc}")
+    assert not faults, faults
+
+
+def samples(
+    messages: Sequence[dict[str, Any]], fields: Mapping[str, Sequence[Any]]
+) -> Iterator[dict[str, Any]]:
+    for message in messages:
+        yield {"messages": [message, *SMALLEST["messages"]]}
+    for name, values in fields.items():
+        for value in values:
+            yield {name: value}
 
 
 def post(gateway: HardenedClient, path: str, body: Any) -> Any:
@@ -91,7 +132,7 @@ CONTENT_TYPES = st.sampled_from(
 )
 
 
-@examples(150)
+@examples(80)
 @given(body=BYTES, kind=CONTENT_TYPES, encoding=st.sampled_from(["", "", "gzip", "identity", "x"]))
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_bodies_that_are_hardly_json(

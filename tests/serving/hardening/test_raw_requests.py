@@ -71,7 +71,7 @@ NAMES = st.sampled_from(
 )
 
 
-@examples(250)
+@examples(150)
 @given(
     headers=st.lists(st.tuples(NAMES, VALUES), max_size=6),
     body=st.sampled_from([GOOD, STREAMED]),
@@ -85,7 +85,7 @@ def test_odd_headers(
     check(send_raw(gateway.live.address, [data]), path)
 
 
-@examples(250)
+@examples(150)
 @given(data=st.data())
 def test_requests_with_flaws(gateway: HardenedClient, data: st.DataObject) -> None:
     """A good request in which some bytes are others, missing, or too many, in pieces."""
@@ -108,7 +108,7 @@ def test_requests_with_flaws(gateway: HardenedClient, data: st.DataObject) -> No
     cut = data.draw(st.integers(0, len(whole)))
     pieces = [bytes(whole[:cut]), bytes(whole[cut:])]
     # What is cut short would be waited for as long as it may take.
-    check(send_raw(gateway.live.address, pieces, leave_after_s=0.2), path)
+    check(send_raw(gateway.live.address, pieces, leave_after_s=0.1), path)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +176,11 @@ def test_lengths_and_chunks_that_lie(
     ],
 )
 def test_what_is_hardly_http(gateway: HardenedClient, first: bytes) -> None:
-    reply = send_raw(gateway.live.address, [first], leave_after_s=0.2)
+    reply = send_raw(gateway.live.address, [first], leave_after_s=0.1)
     assert reply is None or 200 <= reply.status_code < 500
 
 
-@pytest.mark.parametrize(
-    ("path", "body"), [(CHAT, GOOD[:20]), (CHAT, b""), (CHAT, b"5\r\n"), (MESSAGES, GOOD[:20])]
-)
+@pytest.mark.parametrize(("path", "body"), [(CHAT, GOOD[:20]), (CHAT, b"5\r\n"), (MESSAGES, b"")])
 def test_a_body_that_does_not_come_is_not_waited_for(
     gateway: HardenedClient, path: str, body: bytes
 ) -> None:

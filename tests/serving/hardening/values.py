@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["ANYTHING", "JUNK", "TEXT", "nested", "spoilt"]
+__all__ = ["ANYTHING", "JUNK", "TEXT", "nested", "places", "spoilt", "swaps"]
 
 TEXT = st.text(max_size=40) | st.sampled_from(
     [
@@ -27,6 +27,11 @@ ANYTHING = st.recursive(
     max_leaves=8,
 )
 """Any JSON value; of floats also those that JSON has no form for."""
+
+
+WRONG = (None, True, 7, -0.5, "", "x", [], [[1]], {}, {"a": [1]}, ["x"])
+"""One of each kind; a list cannot be looked up in a table."""
+_LISTS = WRONG.index([[1]])
 
 
 def nested(depth: int) -> Any:
@@ -62,10 +67,10 @@ def spoilt(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
     """A value of `values` in which one to three things are replaced, missing, or there twice."""
     value = deepcopy(draw(values))
     for _ in range(draw(st.integers(1, 3))):
-        places = list(_places(value))
-        if not places:
+        found = list(places(value))
+        if not found:
             break
-        holder, key = draw(st.sampled_from(places))
+        holder, key = draw(st.sampled_from(found))
         how = draw(st.sampled_from(("replace", "replace", "drop", "double", "wrap", "add")))
         if how == "replace":
             holder[key] = deepcopy(draw(JUNK))
@@ -82,7 +87,7 @@ def spoilt(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
     return value
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every (object or list, key or index) within a value; not too deep."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(6):
@@ -92,3 +97,24 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from ((node, key) for key in keys)
             below += [node[key] for key in keys if isinstance(node[key], dict | list) and node[key]]
         level = below
+
+
+def swaps(value: Any, *, every: bool) -> Iterator[tuple[Any, str]]:
+    """`value` with something else in one of its places, or nothing, and where that is: all of
+    WRONG in each place, or a list and one of the others in turn."""
+    for number in range(len(list(places(value)))):
+        one = number % (len(WRONG) + 1)  # the last stands for nothing
+        for which in range(len(WRONG) + 1) if every else sorted({_LISTS, one}):
+            changed, holder, key = _copied(value, number)
+            if which == len(WRONG):
+                del holder[key]
+                yield changed, f"{key}: nothing"
+            else:
+                holder[key] = deepcopy(WRONG[which])
+                yield changed, f"{key}: {WRONG[which]!r}"
+
+
+def _copied(value: Any, number: int) -> tuple[Any, Any, Any]:
+    """A copy of `value`, and its place of that number."""
+    copied = deepcopy(value)
+    return copied, *list(places(copied))[number]
