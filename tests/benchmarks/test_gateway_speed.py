@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,7 +28,7 @@ DRAFT = (
     "Line the numbers up by place value and add the units first, carrying where a sum passes "
     "nine; then add the tens in the same way, and so on. Here that gives a total of 42."
 )
-N_ROUNDS, SECONDS = 5, 3.0
+N_ROUNDS, SECONDS = 3, 2.0
 ADDED_BAR_MS, LITELLM_BAR = 1.5, 10.0
 NAMES = {
     "direct": "no gateway",
@@ -58,10 +57,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
         yield {key: _median(found) for key, found in rounds.items()}
 
 
-def test_the_gateway_is_faster_than_the_others(results: Results, report: Any) -> None:
+def test_the_gateway_is_faster_than_the_others(results: Results) -> None:
     rows = list(_rows(results))
-    for row in rows[1:]:
-        report.add("The gateway beside others", rows[0], row)
+    for row in rows:
+        print(" | ".join(row))
     if os.environ.get("SLUICE_WRITE_DOCS"):
         _write(rows)
     assert not any(found.failed for found in results.values())
