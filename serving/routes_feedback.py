@@ -42,7 +42,7 @@ async def feedback(request: Request) -> Response:
     """
     service = service_of(request)
     tenant = await service.access.identify(request.headers)
-    await service.gateway.rate_limits.admit(tenant)
+    await service.rate_limits.admit(tenant)
     said = await read_model(request, FeedbackRequest, service.settings)
     label = Label(
         request_id=said.request_id,

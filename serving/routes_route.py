@@ -40,7 +40,7 @@ async def route(request: Request) -> Response:
     start = time.perf_counter()
     service = service_of(request)
     tenant = await service.access.identify(request.headers)
-    await service.gateway.rate_limits.admit(tenant)
+    await service.rate_limits.admit(tenant)
     wanted = await read_model(request, RouteRequest, service.settings)
     if wanted.prompts is None:
         [reply] = _plan(service, wanted, wanted.queries(), start)

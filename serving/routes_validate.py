@@ -38,7 +38,7 @@ async def validate(request: Request) -> Response:
     start = time.perf_counter()
     service = service_of(request)
     tenant = await service.access.identify(request.headers)
-    await service.gateway.rate_limits.admit(tenant)
+    await service.rate_limits.admit(tenant)
     wanted = await read_model(request, ValidateRequest, service.settings)
     limit = service.settings.max_peers
     if wanted.peers is not None and len(wanted.peers) > limit:

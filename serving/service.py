@@ -18,6 +18,7 @@ from router.records.retention import prune_outcomes
 from router.types import Draft, Query
 
 from .access.access import Access
+from .access.rate_limits import RateLimits
 from .config import GatewayConfig, ServerConfig
 from .errors import ApiError
 from .gateway.assembly import build_gateway
@@ -75,6 +76,10 @@ class Service:
     @property
     def access(self) -> Access:
         return self.gateway.access
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        return self.gateway.rate_limits
 
     @property
     def database(self) -> Database:

@@ -128,6 +128,7 @@ class _BoundedHttpProtocol(HttpToolsProtocol):
             raise _TooManyError
         super().on_headers_complete()
         self.headers = _NO_HEADERS
+        self._in_body = False  # of the request before, whose end may have come in the same piece
 
     def shutdown(self) -> None:
         """Close what is idle, and what is busy once its answer is sent. Asked again and again

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from types import TracebackType
 from typing import IO, Any, Final, Literal
 
@@ -62,10 +63,22 @@ def configure_logging(level: Level, *, json: bool, stream: IO[str] | None = None
         logger.handlers, logger.propagate = [], True
         logger.setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").filters = [_drop_cancelled]
-    logging.captureWarnings(True)
+    warnings.showwarning = _log_warning
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_thread_error
     sys.unraisablehook = _log_unraisable
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    """What is warned of and where, without the text: a library's may quote what it was given."""
+    logging.getLogger("py.warnings").warning("%s at %s:%d", category.__name__, filename, lineno)
 
 
 def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -32,13 +32,12 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
             url = f"{server.origin}/v1/chat/completions"
             load = Load(url=url, model="auto", connections=32, seconds=1.0, warm_up_s=0.0)
             _ask(load, WARM_UP)
-            warm, files = process.memory_info().rss, process.num_fds()
+            warm, files = process.memory_info().rss, _files(process)
             asked = _ask(load, REQUESTS)
             time.sleep(1.0)
             grown = process.memory_info().rss - warm
-            idle = [one for one in process.net_connections() if one.status == "ESTABLISHED"]
-            assert len(idle) <= 32  # those to the upstream, kept for the next calls
-            assert process.num_fds() <= files + 2
+            assert len(process.net_connections()) <= 34  # to the upstream, kept for the next calls
+            assert _files(process) <= files + 2
             assert process.num_threads() <= 16
     if "SLUICE_REQUESTS" in os.environ:
         print(f"{asked:,} requests: {grown / 2**20:.1f} MB grown from {warm / 2**20:.0f} MB")
@@ -54,3 +53,8 @@ def _ask(load: Load, requests: int) -> int:
         assert not found.failed
         asked += round(found.requests_per_s * seconds)
     return asked
+
+
+def _files(process: psutil.Process) -> int:
+    """Open files but connections, whose number depends on what was asked at once."""
+    return process.num_fds() - len(process.net_connections())

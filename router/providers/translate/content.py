@@ -172,7 +172,7 @@ def _file_part(block: Mapping[str, Any], where: str) -> Json:
     if source.get("type") == "content":
         return dict(block)  # blocks inside a document: no OpenAI part is like it
     file = {"file_data": _url(source, f"{where}.source")}
-    title = block.get("title") or _FILENAMES.get(source.get("media_type", ""))
+    title = block.get("title") or _FILENAMES.get(str(source.get("media_type")))
     if title:
         file["filename"] = title
     return {"type": "file", "file": file, **sort_out(block, "type", "source", "title")}

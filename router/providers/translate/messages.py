@@ -157,7 +157,10 @@ def assistant_blocks(
         if message.get(name) and not (thinking and name == "reasoning_content")
     )
     return [
-        *(dict(block) for block in list_at(thinking, f"{where}.thinking_blocks")),
+        *(
+            dict(object_at(block, f"{where}.thinking_blocks[{number}]"))
+            for number, block in enumerate(list_at(thinking, f"{where}.thinking_blocks"))
+        ),
         *to_blocks(message.get("content"), f"{where}.content", dropped),
         *to_blocks(message.get("refusal"), f"{where}.refusal", dropped),
         *(

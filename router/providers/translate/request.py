@@ -226,7 +226,7 @@ def _translate_rest(params: Mapping[str, Any], body: Json, dropped: list[str]) -
     if params.get("safety_identifier") not in (None, user):
         dropped.append("safety_identifier")
     tier = params.get("service_tier")
-    if tier in _TIERS:
+    if isinstance(tier, str) and tier in _TIERS:
         body["service_tier"] = _TIERS[tier]
     elif tier is not None:
         dropped.append("service_tier")
@@ -249,7 +249,8 @@ def _fits_strict(schema: Any) -> bool:
     if schema.get("type") == "object" or isinstance(properties, Mapping):
         if schema.get("additionalProperties") is not False:
             return False
-        if set(properties or {}) != set(schema.get("required") or ()):
+        required = schema.get("required") or ()
+        if sorted(properties or ()) != sorted(map(str, required)):
             return False
     return all(_fits_strict(item) for item in schema.values())
 

@@ -74,7 +74,7 @@ def to_openai_choice(choice: Any) -> tuple[str | Json, bool | None]:
     parallel = None if disabled is None else not disabled
     words = {"auto": "auto", "none": "none", "any": "required"}
     kind = choice.get("type")
-    if kind in words:
+    if isinstance(kind, str) and kind in words:
         return words[kind], parallel
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}, parallel

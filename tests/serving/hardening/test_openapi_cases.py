@@ -27,7 +27,7 @@ from tests.serving.hardening.hardened_gateway import (
 from tests.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = 25
+EXAMPLES = {"open": 10, "keys": 20}
 # Not looked for: what the schema cannot say (two instants in the wrong order) is refused as it
 # should be; what is a provider's to refuse is passed on; and a key that is revoked can still be
 # looked at.
@@ -51,25 +51,25 @@ def test_every_operation_keeps_to_the_document(mode: str, engine: Engine, tmp_pa
     ):
         key = ADMIN_KEY if mode == "keys" else ""
         known = gateway.chat("auto", key=key).headers["x-sluice-request-id"]
-        said = run_schemathesis(gateway, tmp_path, known, key)
+        said = run_schemathesis(gateway, tmp_path, known, mode)
         found = Counter(row["status"] for row in gateway.rows())
         gateway.check_nothing_is_left()
     made = re.search(r"(\d+) generated", said)
     assert made is not None, said
     assert int(made[1]) > 600, said
-    assert found["ok"] > 100, found  # or the cases do not reach deep
+    assert found["ok"] > 50, found  # or the cases do not reach deep
 
 
-def run_schemathesis(gateway: HardenedClient, folder: Path, request_id: str, key: str) -> str:
+def run_schemathesis(gateway: HardenedClient, folder: Path, request_id: str, mode: str) -> str:
     """What it says; fails with that where it has found something."""
     (folder / "schemathesis.toml").write_text(SETTINGS)
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "run"),
         f"{gateway.live.origin}/openapi.json",
-        *("--max-examples", str(EXAMPLES * FUZZ), "--continue-on-failure"),
+        *("--max-examples", str(EXAMPLES[mode] * FUZZ), "--continue-on-failure"),
         *("--request-timeout", "10", "--warnings", "off", "--no-color"),
         *(("--seed", "4") if FUZZ == 1 else ()),
-        *(("--header", f"x-api-key: {key}") if key else ()),
+        *(("--header", f"x-api-key: {ADMIN_KEY}") if mode == "keys" else ()),
     ]
     environ = {
         "PATH": os.environ["PATH"],

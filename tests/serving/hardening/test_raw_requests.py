@@ -4,6 +4,7 @@ early. Whoever sends them is told so or hung up on, in time, and nobody else not
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -201,6 +202,24 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(
         reply = send_raw(gateway.live.address, [data], leave_after_s=0.0)
         assert reply is None or reply.status_code == 400
     gateway.check_nothing_is_left()
+
+
+def test_a_body_that_was_not_waited_for_does_not_count_for_the_next_request(
+    gateway: HardenedClient,
+) -> None:
+    """Its end may be read in one piece with what was sent after the answer."""
+    first, second = (
+        b"\r\n".join([b"POST /v1/messages HTTP/1.1", b"host: x", kind, length(size), b"", b""])
+        for kind, size in ((b"content-type: text/plain", 50_000), (KIND, len(GOOD)))
+    )
+    with socket.create_connection(gateway.live.address, timeout=10) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(first)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 415")
+        client.sendall(b"x" * 50_000 + second)
+        time.sleep(0.1)
+        client.sendall(GOOD)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 def check(reply: httpx.Response | None, path: str) -> None:

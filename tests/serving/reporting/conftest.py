@@ -16,6 +16,8 @@ from router.records.key_form import KeyForm
 from router.records.key_records import create_key
 from serving import routes_analytics, routes_dashboard, routes_feedback
 from serving.access.access import Access
+from serving.access.local_rate_limits import LocalRateLimits
+from serving.access.rate_limits import RateLimits
 from serving.config import AuthConfig
 from serving.errors import install_error_handlers
 from serving.service import Service
@@ -30,10 +32,15 @@ class ReportingService(Service):
         super().__init__()
         self._database = database
         self._access = Access(auth, database)
+        self._rate_limits = LocalRateLimits()
 
     @property
     def access(self) -> Access:
         return self._access
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        return self._rate_limits
 
     @property
     def database(self) -> Database:

@@ -182,7 +182,7 @@ async def test_its_description_is_valid_and_complete(app: FastAPI) -> None:
     ]  # fmt: skip
     assert set(operation["responses"]) == {"200", "400", "401", "403", "429", "500", "503"}
     created = document["paths"]["/v1/feedback"]["post"]["responses"]
-    assert set(created) == {"201", "400", "401", "404", "408", "413", "415", "500", "503"}
+    assert set(created) == {"201", "400", "401", "404", "408", "413", "415", "429", "500", "503"}
     assert "/" not in document["paths"]
     schemas = document["components"]["schemas"]
     assert "from" in schemas["AnalyticsReply"]["properties"]
